@@ -1,0 +1,254 @@
+/*
+ * copy.c - see copy.h.
+ *
+ *     source_read -> [batch] -> sink_send         per record
+ *     sink_poll   -> delivery reports -> tails    per batch
+ *
+ * Records come in runs of one partition; what is needed once a run (the
+ * anchor's checksum) is done at its end.
+ */
+#include "relay/io/copy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "relay/base/clock.h"
+#include "relay/base/crc.h"
+#include "relay/base/mem.h"
+#include "relay/io/client.h"
+
+enum {
+    BATCH = 1000,
+    ROOM_WAIT_MS = 5,
+    IDLE_WAIT_MS = 100,
+    /* Counted for a record beside its bytes: what is kept of it until the
+     * commit (a segment, at worst). So commit_bytes bounds that too. */
+    RECORD_BYTES = 64,
+};
+
+struct copy {
+    struct source *source;
+    struct sink *sink;
+    rd_kafka_message_t *batch[BATCH];
+    size_t at, count; /* batch[at .. count) is still to be handed over */
+    int64_t bytes;    /* since copy_reset */
+    bool moved;       /* since copy_reset */
+};
+
+struct copy *copy_open(struct source *source, struct sink *sink)
+{
+    struct copy *copy = mem_calloc(1, sizeof(*copy));
+
+    copy->source = source;
+    copy->sink = sink;
+    return copy;
+}
+
+static void drop_batch(struct copy *copy)
+{
+    while (copy->at < copy->count) {
+        rd_kafka_message_destroy(copy->batch[copy->at++]);
+    }
+}
+
+void copy_close(struct copy **copy)
+{
+    if (*copy == NULL) {
+        return;
+    }
+    drop_batch(*copy);
+    free(*copy);
+    *copy = NULL;
+}
+
+void copy_set_sink(struct copy *copy, struct sink *sink)
+{
+    copy->sink = sink;
+}
+
+static void fault(struct stream *s, enum stream_fault kind, const char *text)
+{
+    if (s->fault == STREAM_OK) {
+        s->fault = kind;
+        snprintf(s->fault_text, sizeof(s->fault_text), "%s", text);
+    }
+}
+
+/* Everything on the queue that is not a record. Consumes m. */
+static enum err_kind take_event(struct copy *copy, struct stream *s,
+                                rd_kafka_message_t *m, struct err *e)
+{
+    const rd_kafka_resp_err_t code = m->err;
+
+    e->kind = ERR_NONE;
+    if (s == NULL || !s->started) {
+        /* of a stream that is read no more */
+    } else if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        s->at_end = true;
+        if (m->offset > s->next) { /* markers and aborted records */
+            s->next = m->offset;
+            s->moved = copy->moved = true;
+        }
+    } else if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+               code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+        fault(s, STREAM_OUT_OF_RANGE, rd_kafka_message_errstr(m));
+    } else if (code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+               code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+               code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+        fault(s, STREAM_MISSING, rd_kafka_message_errstr(m));
+    } else if (client_kind(code) == ERR_DENIED) {
+        fault(s, STREAM_DENIED, rd_kafka_message_errstr(m));
+    } else if (code == RD_KAFKA_RESP_ERR__BAD_MSG ||
+               code == RD_KAFKA_RESP_ERR__BAD_COMPRESSION ||
+               code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE) {
+        fault(s, STREAM_CORRUPT, rd_kafka_message_errstr(m));
+    } else {
+        err_set(e, ERR_RETRY, "read %s[%d] at offset %lld: %s", s->topic,
+                (int)s->partition, (long long)s->next,
+                rd_kafka_message_errstr(m));
+    }
+    rd_kafka_message_destroy(m);
+    return e->kind;
+}
+
+/* The last record of a run is the newest that was read: fingerprint it while
+ * it is here. */
+static void set_anchor(struct stream *s, const rd_kafka_message_t *m)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp = rd_kafka_message_timestamp(m, &type);
+
+    s->anchor.offset = m->offset;
+    s->anchor.timestamp_ms =
+        type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : timestamp;
+    s->anchor.crc =
+        crc32c_of(crc32c_of(0, m->key, m->key_len), m->payload, m->len);
+}
+
+static bool ends_run(const struct copy *copy, const rd_kafka_message_t *m)
+{
+    const rd_kafka_message_t *next;
+
+    if (copy->at + 1 >= copy->count) {
+        return true;
+    }
+    next = copy->batch[copy->at + 1];
+    return next->err != RD_KAFKA_RESP_ERR_NO_ERROR || next->rkt != m->rkt ||
+           next->partition != m->partition;
+}
+
+/* Not to be copied: read again after a seek, of a stopped stream, or beyond
+ * the end that was asked for. */
+static bool is_unwanted(struct stream *s, const rd_kafka_message_t *m)
+{
+    if (s == NULL || !s->started || s->fault != STREAM_OK ||
+        m->offset < s->next) {
+        return true;
+    }
+    if (s->stop_at >= 0 && m->offset >= s->stop_at) {
+        s->next = s->stop_at; /* markers at most lie between */
+        s->moved = true;
+        return true;
+    }
+    return false;
+}
+
+/* Hands over the batch's next message. ERR_RETRY: no room in the sink now. */
+static enum err_kind take_one(struct copy *copy, struct err *e)
+{
+    rd_kafka_message_t *m = copy->batch[copy->at];
+    struct stream *s = source_stream_of(m);
+    const int64_t bytes = (int64_t)(m->len + m->key_len);
+    const int64_t next = m->offset + 1;
+
+    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        copy->at++;
+        return take_event(copy, s, m, e);
+    }
+    if (is_unwanted(s, m)) {
+        copy->at++;
+        rd_kafka_message_destroy(m);
+        return ERR_NONE;
+    }
+    if (ends_run(copy, m)) {
+        set_anchor(s, m);
+    }
+    copy->at++;
+    if (sink_send(copy->sink, s, m, e) != ERR_NONE) {
+        return e->kind;
+    }
+    s->next = next;
+    s->at_end = false;
+    s->moved = copy->moved = true;
+    s->records++;
+    s->bytes += bytes;
+    copy->bytes += bytes + RECORD_BYTES;
+    return ERR_NONE;
+}
+
+static bool is_over(const struct copy_limits *limits)
+{
+    return clock_ms() >= limits->until_ms ||
+           (limits->stopped != NULL && atomic_load(limits->stopped) != 0);
+}
+
+/* Waits for room for the batch's next message; false: not in time. */
+static bool wait_for_room(struct copy *copy, const struct copy_limits *limits)
+{
+    const rd_kafka_message_t *m = copy->batch[copy->at];
+    const int64_t bytes = (int64_t)(m->len + m->key_len);
+
+    while (!sink_has_room(copy->sink, bytes)) {
+        if (is_over(limits)) {
+            return false;
+        }
+        sink_poll(copy->sink, ROOM_WAIT_MS);
+    }
+    return true;
+}
+
+static enum err_kind take_batch(struct copy *copy,
+                                const struct copy_limits *limits, struct err *e)
+{
+    while (copy->at < copy->count && copy->bytes < limits->bytes) {
+        if (!wait_for_room(copy, limits)) {
+            break;
+        }
+        if (take_one(copy, e) != ERR_NONE) {
+            return e->kind;
+        }
+    }
+    return ERR_NONE;
+}
+
+enum err_kind copy_run(struct copy *copy, const struct copy_limits *limits,
+                       struct err *e)
+{
+    int64_t left;
+
+    do {
+        if (copy->at == copy->count) {
+            left = limits->until_ms - clock_ms();
+            left = left < 0 ? 0 : left;
+            copy->at = 0;
+            copy->count = source_read(
+                copy->source, left < IDLE_WAIT_MS ? (int)left : IDLE_WAIT_MS,
+                copy->batch, BATCH);
+        }
+        if (take_batch(copy, limits, e) != ERR_NONE) {
+            return e->kind;
+        }
+        sink_poll(copy->sink, 0);
+        if (sink_failure(copy->sink, e) != ERR_NONE) {
+            return e->kind;
+        }
+        /* While there is nothing to commit, the lane looks around. */
+    } while (copy->moved && copy->bytes < limits->bytes && !is_over(limits));
+    return ERR_NONE;
+}
+
+void copy_reset(struct copy *copy)
+{
+    copy->bytes = 0;
+    copy->moved = false;
+}

@@ -1,0 +1,306 @@
+/*
+ * anchors.c - is the log still the one that the position was taken from?
+ *
+ * A position is only a number. A topic that was deleted and made again, or
+ * truncated, gives other records under the same numbers, without any error
+ * (FACTS). So a position carries fingerprints of records, and before reading
+ * goes on they are looked up: on the source `checked` (the newest that was
+ * found good) and `anchor` (the newest read), on the target the newest copy.
+ *
+ *   the same record is there                  fine
+ *   another record, or the log ends before    made anew or truncated: halt
+ *   the log begins after the position         retention ran ahead: halt
+ *   aged out, or compacted away               cannot be told: `unverified`
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/base/log.h"
+#include "relay/base/mem.h"
+#include "relay/io/admin.h"
+#include "relay/lane/internal.h"
+
+/* One side of one partition. */
+struct check {
+    struct part *part;
+    const char *topic;
+    int32_t partition;
+    int64_t next;              /* the log must hold offsets up to here */
+    struct mark marks[2];      /* to be found; offset -1: none */
+    struct lookup *lookups[2]; /* their answers */
+    int64_t low, high;         /* log start and end */
+};
+
+struct side {
+    struct lane *lane;
+    bool target;
+    const struct cluster_config *cluster;
+    struct check *checks;
+    size_t count;
+    struct lookup *lookups;
+    size_t lookup_count;
+};
+
+/* On the target somebody else's open transaction must not hide our records. */
+static enum isolation side_isolation(const struct side *side)
+{
+    return side->target ? READ_UNCOMMITTED : READ_COMMITTED;
+}
+
+static void add_check(struct side *side, struct part *part)
+{
+    const struct position *p = &part->position;
+    struct check *c = &side->checks[side->count];
+
+    if (side->target) {
+        *c = (struct check){.part = part,
+                            .topic = part->target,
+                            .partition = part->stream.target_partition,
+                            .next = p->target_anchor.offset + 1,
+                            .marks = {p->target_anchor, MARK_NONE}};
+        if (p->target_anchor.offset < 0) {
+            return; /* nothing was copied yet */
+        }
+    } else {
+        *c = (struct check){.part = part,
+                            .topic = part->topic,
+                            .partition = part->stream.partition,
+                            .next = part->stream.next,
+                            .marks = {p->checked, part->stream.anchor}};
+        if (p->checked.offset == part->stream.anchor.offset) {
+            c->marks[0] = MARK_NONE;
+        }
+    }
+    side->count++;
+}
+
+/* Log starts and ends of all checks, in two requests a broker. */
+static enum err_kind ask_bounds(struct side *side,
+                                const struct patience *patience, struct err *e)
+{
+    struct offset_query *queries = mem_calloc(side->count, sizeof(*queries));
+    struct admin *admin = NULL;
+
+    e->kind = ERR_NONE;
+    if (admin_open(&admin, side->cluster, side_isolation(side), e) !=
+        ERR_NONE) {
+        goto done;
+    }
+    for (int high = 0; high < 2; high++) {
+        for (size_t i = 0; i < side->count; i++) {
+            queries[i] = (struct offset_query){
+                .topic = side->checks[i].topic,
+                .partition = side->checks[i].partition,
+                .time_ms = high ? OFFSETS_LATEST : OFFSETS_EARLIEST};
+        }
+        if (admin_offsets(admin, queries, side->count, patience, e) !=
+            ERR_NONE) {
+            goto done;
+        }
+        for (size_t i = 0; i < side->count; i++) {
+            *(high ? &side->checks[i].high : &side->checks[i].low) =
+                queries[i].offset;
+            side->checks[i].part->unknown |= queries[i].unknown;
+        }
+    }
+done:
+    admin_close(&admin);
+    free(queries);
+    return e->kind;
+}
+
+static void add_lookups(struct side *side)
+{
+    side->lookups = mem_calloc(side->count * 2, sizeof(*side->lookups));
+    for (size_t i = 0; i < side->count; i++) {
+        struct check *c = &side->checks[i];
+
+        for (int m = 0; m < 2; m++) {
+            /* Outside the log there is nothing to find. */
+            if (!c->part->unknown && c->marks[m].offset >= c->low &&
+                c->marks[m].offset < c->high) {
+                struct lookup *l = &side->lookups[side->lookup_count++];
+                *l = (struct lookup){.topic = c->topic,
+                                     .partition = c->partition,
+                                     .offset = c->marks[m].offset};
+                c->lookups[m] = l;
+            }
+        }
+    }
+}
+
+/* A partition can be looked up once at a time: first all [0], then all [1]. */
+static enum err_kind look_up(struct side *side, const struct patience *patience,
+                             struct err *e)
+{
+    struct reader *reader = NULL;
+    struct lookup *batch = mem_calloc(side->lookup_count, sizeof(*batch));
+
+    e->kind = ERR_NONE;
+    if (reader_open(&reader, side->cluster, side_isolation(side), e) !=
+        ERR_NONE) {
+        goto done;
+    }
+    for (int m = 0; m < 2; m++) {
+        size_t n = 0;
+        for (size_t i = 0; i < side->count; i++) {
+            if (side->checks[i].lookups[m] != NULL) {
+                batch[n++] = *side->checks[i].lookups[m];
+            }
+        }
+        if (n > 0 &&
+            reader_look_up(reader, batch, n, patience, e) != ERR_NONE) {
+            goto done;
+        }
+        n = 0;
+        for (size_t i = 0; i < side->count; i++) {
+            if (side->checks[i].lookups[m] != NULL) {
+                *side->checks[i].lookups[m] = batch[n++];
+            }
+        }
+    }
+done:
+    reader_close(&reader);
+    free(batch);
+    return e->kind;
+}
+
+/* Times that a broker has set tell nothing; nor do unknown ones. */
+static bool same_record(const struct mark *want, const struct lookup *l)
+{
+    return l->found.offset == want->offset && l->found.crc == want->crc &&
+           (l->broker_time || want->timestamp_ms < 0 ||
+            l->found.timestamp_ms == want->timestamp_ms);
+}
+
+static bool is_compacted(struct side *side, const struct check *c)
+{
+    const struct patience patience =
+        patience_of(LOOKUP_MS, &side->lane->stopped, 0);
+    struct admin *admin = NULL;
+    char *policy = NULL;
+    bool compacted = true; /* when it can't be told, do not halt for it */
+    struct err e = {0};
+
+    if (admin_open(&admin, side->cluster, READ_COMMITTED, &e) == ERR_NONE &&
+        admin_topic_config(admin, c->topic, "cleanup.policy", &policy,
+                           &patience, &e) == ERR_NONE) {
+        compacted = strstr(policy, "compact") != NULL;
+    }
+    admin_close(&admin);
+    free(policy);
+    return compacted;
+}
+
+static void halt_other(struct side *side, struct check *c,
+                       const struct mark *want, const char *found)
+{
+    part_halt(side->lane, c->part,
+              side->target ? "target_changed_log" : "source_changed_log",
+              "%s[%d] on %s was truncated, or deleted and made again: %s at "
+              "offset %lld, which this relay has %s",
+              c->topic, (int)c->partition, side->cluster->name, found,
+              (long long)want->offset, side->target ? "written" : "read");
+}
+
+static void judge_mark(struct side *side, struct check *c, int m)
+{
+    const struct mark *want = &c->marks[m];
+    const struct lookup *l = c->lookups[m];
+
+    if (want->offset < 0 || c->part->state == PART_HALTED) {
+        return;
+    }
+    if (l != NULL && l->found.offset == want->offset) {
+        if (!same_record(want, l)) {
+            halt_other(side, c, want, "another record stands");
+        }
+        return;
+    }
+    if (l != NULL && !is_compacted(side, c)) {
+        halt_other(side, c, want, "no record stands");
+        return;
+    }
+    log_write(LOG_WARN,
+              LOG_PARTITION(side->lane->set.index, c->topic, c->partition),
+              "unverified: the record at offset %lld aged out or was compacted "
+              "away on %s, so nobody can tell whether the topic was made anew",
+              (long long)want->offset, side->cluster->name);
+}
+
+static void judge(struct side *side, struct check *c)
+{
+    if (c->part->unknown) {
+        return; /* gone, or not readable now: it waits */
+    }
+    if (c->high < c->next) {
+        part_halt(side->lane, c->part,
+                  side->target ? "target_changed_log" : "source_changed_log",
+                  "%s[%d] on %s ends at offset %lld, below %lld that this "
+                  "relay has %s: truncated, or deleted and made again",
+                  c->topic, (int)c->partition, side->cluster->name,
+                  (long long)c->high, (long long)c->next,
+                  side->target ? "written" : "read");
+        return;
+    }
+    if (!side->target && c->low > c->next) {
+        part_halt(side->lane, c->part, "gap",
+                  "offsets %lld to %lld were deleted on %s before they were "
+                  "copied (retention, or DeleteRecords)",
+                  (long long)c->next, (long long)c->low - 1,
+                  side->cluster->name);
+        return;
+    }
+    judge_mark(side, c, 0);
+    judge_mark(side, c, 1);
+    if (!side->target && c->part->state != PART_HALTED &&
+        c->part->position.checked.offset != c->part->stream.anchor.offset) {
+        c->part->position.checked = c->part->stream.anchor;
+    }
+}
+
+static enum err_kind check_side(struct lane *lane, bool target,
+                                struct part **parts, size_t count,
+                                struct err *e)
+{
+    const struct patience patience = patience_of(LOOKUP_MS, &lane->stopped, 0);
+    const struct config *cfg = lane->set.cfg;
+    struct side side = {.lane = lane,
+                        .target = target,
+                        .cluster = target ? &cfg->target : &cfg->source,
+                        .checks = mem_calloc(count, sizeof(*side.checks))};
+
+    e->kind = ERR_NONE;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i]->state != PART_HALTED && !parts[i]->unknown) {
+            add_check(&side, parts[i]);
+        }
+    }
+    if (side.count > 0 && ask_bounds(&side, &patience, e) == ERR_NONE) {
+        add_lookups(&side);
+        if (side.lookup_count == 0 ||
+            look_up(&side, &patience, e) == ERR_NONE) {
+            for (size_t i = 0; i < side.count; i++) {
+                judge(&side, &side.checks[i]);
+            }
+        }
+    }
+    free(side.lookups);
+    free(side.checks);
+    return e->kind;
+}
+
+enum err_kind anchors_check(struct lane *lane, struct part **parts,
+                            size_t count, struct err *e)
+{
+    for (size_t i = 0; i < count; i++) {
+        parts[i]->unknown = false;
+    }
+    if (check_side(lane, false, parts, count, e) != ERR_NONE) {
+        return err_prefix(e, "check anchors on the source");
+    }
+    if (check_side(lane, true, parts, count, e) != ERR_NONE) {
+        return err_prefix(e, "check anchors on the target");
+    }
+    return ERR_NONE;
+}

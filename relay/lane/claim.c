@@ -1,0 +1,139 @@
+/*
+ * claim.c - identity and claim records, and the random names in them; see
+ * position.h.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "relay/base/mem.h"
+#include "relay/lane/position.h"
+
+void nonce_make(char out[NONCE_SIZE])
+{
+    unsigned char bytes[16];
+
+    VERIFY(getrandom(bytes, sizeof(bytes), 0) == (ssize_t)sizeof(bytes));
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+void uuid_make(char out[UUID_SIZE])
+{
+    char hex[NONCE_SIZE];
+
+    nonce_make(hex);
+    hex[12] = '4';                        /* version: random */
+    hex[16] = "89ab"[(hex[16] >> 1) & 3]; /* variant: RFC 9562 */
+    snprintf(out, UUID_SIZE, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8,
+             hex + 12, hex + 16, hex + 20);
+}
+
+void identity_encode(struct buf *out, const struct identity *id)
+{
+    buf_printf(out, "{\"v\":%d,\"relay\":", RECORD_VERSION);
+    buf_json_string(out, id->relay);
+    buf_printf(out, ",\"source\":");
+    buf_json_string(out, id->source);
+    buf_printf(out, ",\"lanes\":%" PRId32 ",\"generation\":%d}", id->lanes,
+               id->generation);
+}
+
+void claim_encode(struct buf *out, const struct claim *claim)
+{
+    buf_printf(out, "{\"v\":%d,\"nonce\":", RECORD_VERSION);
+    buf_json_string(out, claim->nonce);
+    buf_printf(out, ",\"host\":");
+    buf_json_string(out, claim->host);
+    buf_printf(out, ",\"pid\":%" PRId64 ",\"version\":", claim->pid);
+    buf_json_string(out, claim->version);
+    buf_printf(out, ",\"rules\":");
+    buf_json_string(out, claim->rules);
+    buf_printf(out, ",\"started\":%" PRId64 "%s}", claim->started_ms,
+               claim->released ? ",\"released\":true" : "");
+}
+
+/* Copies a string field that fits; false when it is missing or does not. */
+static bool copy_text(const json_t *root, const char *name, char *out,
+                      size_t size)
+{
+    const json_t *from = json_object_get(root, name);
+
+    if (!json_is_string(from) || json_string_length(from) >= size) {
+        return false;
+    }
+    snprintf(out, size, "%s", json_string_value(from));
+    return true;
+}
+
+static json_t *load(const char *data, size_t len, const char *what,
+                    struct err *e)
+{
+    json_t *root = json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL);
+    json_int_t version = json_integer_value(json_object_get(root, "v"));
+
+    if (version >= 1 && version <= RECORD_VERSION) {
+        return root;
+    }
+    if (version > RECORD_VERSION) {
+        err_set(e, ERR_STATE,
+                "%s record: version %lld is newer than this program's %d; run "
+                "the newer kafka-relay",
+                what, (long long)version, RECORD_VERSION);
+    } else {
+        err_set(e, ERR_STATE, "%s record: not a JSON object with a version",
+                what);
+    }
+    json_decref(root);
+    return NULL;
+}
+
+enum err_kind identity_decode(struct identity *id, const char *data, size_t len,
+                              struct err *e)
+{
+    json_t *root = load(data, len, "identity", e);
+    json_int_t lanes, generation;
+
+    if (root == NULL) {
+        return e->kind;
+    }
+    *id = (struct identity){0};
+    e->kind = ERR_NONE;
+    lanes = json_integer_value(json_object_get(root, "lanes"));
+    generation = json_integer_value(json_object_get(root, "generation"));
+    if (!copy_text(root, "relay", id->relay, sizeof(id->relay)) ||
+        !copy_text(root, "source", id->source, sizeof(id->source)) ||
+        lanes < 1 || lanes > 65536 || generation < 0 || generation > 1000000) {
+        err_set(e, ERR_STATE, "identity record: a field is missing or wrong");
+    }
+    id->lanes = (int32_t)lanes;
+    id->generation = (int)generation;
+    json_decref(root);
+    return e->kind;
+}
+
+enum err_kind claim_decode(struct claim *claim, const char *data, size_t len,
+                           struct err *e)
+{
+    json_t *root = load(data, len, "claim", e);
+
+    if (root == NULL) {
+        return e->kind;
+    }
+    *claim = (struct claim){0};
+    e->kind = ERR_NONE;
+    claim->pid = json_integer_value(json_object_get(root, "pid"));
+    claim->started_ms = json_integer_value(json_object_get(root, "started"));
+    claim->released = json_is_true(json_object_get(root, "released"));
+    if (!copy_text(root, "nonce", claim->nonce, sizeof(claim->nonce)) ||
+        !copy_text(root, "host", claim->host, sizeof(claim->host)) ||
+        !copy_text(root, "version", claim->version, sizeof(claim->version)) ||
+        !copy_text(root, "rules", claim->rules, sizeof(claim->rules))) {
+        err_set(e, ERR_STATE, "claim record: a field is missing or wrong");
+    }
+    json_decref(root);
+    return e->kind;
+}

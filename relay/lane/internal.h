@@ -1,0 +1,150 @@
+/*
+ * internal.h - what the files of a lane share. Private to relay/lane.
+ *
+ *     plan ----> partitions (partitions.c: first positions, anchors, halts)
+ *                    |
+ *     source ==> copy_run ==> sink          records (relay/io)
+ *                    |
+ *                commit (commit.c: positions, map chunks, end transaction)
+ *
+ * lane.c owns the thread, the mailbox and the states; session.c takes the lane
+ * and runs it until an error.
+ */
+#ifndef RELAY_LANE_INTERNAL_H
+#define RELAY_LANE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "relay/base/buf.h"
+#include "relay/io/copy.h"
+#include "relay/io/reader.h"
+#include "relay/lane/lane.h"
+#include "relay/lane/names.h"
+#include "relay/lane/state.h"
+
+enum part_state {
+    PART_WAITING, /* for its target partition, or to be readable again */
+    PART_RUNNING,
+    PART_HALTED, /* stopped for good; position.halt says why */
+    PART_DONE,   /* --until-end: stop_at is reached */
+    PART_GONE,   /* not in the plan any more */
+};
+
+/* One partition of the lane. */
+struct part {
+    struct stream stream;
+    struct position position; /* .next, .anchor and .tail live in stream */
+    char *topic, *target;     /* owned; the stream borrows them */
+    char *key;                /* of the position record, owned */
+    enum part_state state;
+    bool in_plan;    /* of the newest plan */
+    bool met;        /* its stored position was loaded in this session */
+    bool has_target; /* the target has its partition */
+    bool unknown;    /* not to be found when its anchors were checked */
+    bool prepared;   /* known to source and sink of this session */
+    bool dirty;      /* write the position even if nothing moved */
+    bool refused;    /* the target refused a record: halted until a restart */
+    struct map_pointer chunk; /* on its way to the map; offset -1: none */
+    int64_t logged_records;   /* of stream.records, already in the totals */
+    int64_t logged_bytes;
+    int64_t group_offset; /* told to the source group last */
+};
+
+enum {
+    MAIL_PLAN = 1,
+    MAIL_GRANTED = 2,
+};
+
+struct lane {
+    struct lane_settings set;
+    char offsets_topic[NAME_SIZE], map_topic[NAME_SIZE];
+    char group[NAME_SIZE], transactional_id[NAME_SIZE];
+    pthread_t thread;
+
+    /* The mailbox. */
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    stop_time stopped;     /* clock_ms of lane_stop; 0: not told to stop */
+    atomic_uint mail;      /* MAIL_ bits; set under the mutex */
+    struct plan *new_plan; /* under the mutex */
+    int64_t granted_ms;    /* under the mutex: newest grant */
+    struct err refused;    /* under the mutex */
+
+    /* Published for lane_status. */
+    atomic_int state;
+    atomic_llong records, bytes, lag, partitions, halted, waiting, commits,
+        restarts;
+
+    /* The lane's thread only, from here on. */
+    struct plan *plan;
+    struct part **parts;
+    size_t part_count, part_capacity;
+    struct table *by_key; /* position key -> struct part */
+
+    /* Of one session: from taking the lane to losing it. */
+    char nonce[NONCE_SIZE];
+    struct claim claim;
+    struct state stored; /* what the offsets topic said */
+    struct reader *target_reader, *source_reader;
+    struct source *source;
+    struct sink *sink;
+    struct copy *copy;
+    bool told_group; /* that the source group can not be committed to */
+    bool settled;    /* first positions of the plan's rules are all committed */
+    int64_t session_ms, last_commit_ms, last_publish_ms, last_group_ms;
+    struct buf scratch;
+};
+
+enum {
+    TAKE_MS = 60000,   /* one attempt to take the lane */
+    COMMIT_MS = 25000, /* below transaction.timeout.ms */
+    STOP_MS = 6000,    /* the last commit, once told to stop */
+    LOOKUP_MS = 20000,
+};
+
+/* session.c: takes the lane and runs it. ERR_NONE: told to stop, or done. */
+enum err_kind session_run(struct lane *lane, struct err *e) MUST_CHECK;
+
+/* partitions.c */
+/* Brings the parts in line with lane->plan: first positions for new ones
+ * (committed here), anchors checked, streams started. Between transactions
+ * only. */
+enum err_kind parts_apply_plan(struct lane *lane, struct err *e) MUST_CHECK;
+/* Stops streams that have a fault and halts their parts. */
+enum err_kind parts_look(struct lane *lane, struct err *e) MUST_CHECK;
+/* Forgets what belonged to the session; counters stay. */
+void parts_reset(struct lane *lane);
+bool parts_all_done(const struct lane *lane);
+void part_halt(struct lane *lane, struct part *part, const char *reason,
+               const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* anchors.c: checks the stored marks of parts[] against both clusters and
+ * halts those that do not fit. */
+enum err_kind anchors_check(struct lane *lane, struct part **parts,
+                            size_t count, struct err *e) MUST_CHECK;
+
+/* first.c: positions of partitions that have none. */
+enum err_kind first_positions(struct lane *lane, struct part **parts,
+                              size_t count, struct err *e) MUST_CHECK;
+
+/* commit.c */
+/* Flushes, writes a position a moved partition, commits, begins anew. Does
+ * nothing when nothing moved. */
+enum err_kind commit_all(struct lane *lane, struct err *e) MUST_CHECK;
+/* Puts lane->claim into the open transaction. */
+enum err_kind commit_put_claim(struct lane *lane, struct err *e) MUST_CHECK;
+/* The same commit also when nothing moved. */
+enum err_kind commit_now(struct lane *lane, struct err *e) MUST_CHECK;
+/* A sink for the lane's transactional id, with a transaction begun. */
+enum err_kind commit_open_sink(struct lane *lane, struct err *e) MUST_CHECK;
+
+/* lane.c */
+void lane_enter(struct lane *lane, enum lane_state state);
+bool lane_stopping(const struct lane *lane);
+/* Takes a newer plan out of the mailbox; true when there was one. */
+bool lane_take_plan(struct lane *lane);
+/* Waits until there has been one, or the lane is told to stop. */
+void lane_wait_plan(struct lane *lane);
+
+#endif

@@ -1,0 +1,304 @@
+/*
+ * lane.c - the thread of a lane: its mailbox, its states, its back-off.
+ *
+ *     STARTING -> RUNNING -> DONE            (--until-end)
+ *        ^  \        |
+ *        |   \       v
+ *     BACKOFF <----- error      PARKED <---- fenced by a newer claim
+ *        REFUSED <-- unusable state
+ *     any -> STOPPED             told to stop
+ *
+ * See internal.h for the flow of records, session.c for taking and running.
+ */
+#include "relay/lane/lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "relay/base/clock.h"
+#include "relay/base/log.h"
+#include "relay/base/mem.h"
+#include "relay/lane/internal.h"
+
+enum {
+    BACKOFF_MIN_MS = 200,
+    BACKOFF_MAX_MS = 30000,
+    HEALTHY_MS = 60000,    /* a session so long starts the back-off anew */
+    PARK_LOOK_MS = 30000,  /* a parked lane looks whether it must take over */
+    FRESH_GRANT_MS = 5000, /* so new a grant may be newer than the fence */
+};
+
+static const char *const state_names[] = {
+    "starting", "running", "backoff", "parked", "done", "refused", "stopped",
+};
+
+const char *lane_state_name(enum lane_state state)
+{
+    return state_names[state];
+}
+
+void lane_enter(struct lane *lane, enum lane_state state)
+{
+    enum lane_state before = atomic_exchange(&lane->state, (int)state);
+
+    if (before != state) {
+        log_write(LOG_DEBUG, LOG_LANE(lane->set.index), "%s -> %s",
+                  state_names[before], state_names[state]);
+        lane->set.changed(lane->set.arg);
+    }
+}
+
+bool lane_stopping(const struct lane *lane)
+{
+    return atomic_load(&lane->stopped) != 0;
+}
+
+bool lane_take_plan(struct lane *lane)
+{
+    bool taken = false;
+
+    if ((atomic_load(&lane->mail) & MAIL_PLAN) == 0) {
+        return false;
+    }
+    pthread_mutex_lock(&lane->mutex);
+    if (lane->new_plan != NULL) {
+        plan_release(&lane->plan);
+        lane->plan = lane->new_plan; /* the reference moves with it */
+        lane->new_plan = NULL;
+        taken = true;
+    }
+    atomic_fetch_and(&lane->mail, ~(unsigned)MAIL_PLAN);
+    pthread_mutex_unlock(&lane->mutex);
+    return taken;
+}
+
+void lane_wait_plan(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->mutex);
+    while (!lane_stopping(lane) && lane->plan == NULL &&
+           lane->new_plan == NULL) {
+        pthread_cond_wait(&lane->cond, &lane->mutex);
+    }
+    pthread_mutex_unlock(&lane->mutex);
+    lane_take_plan(lane);
+}
+
+/* Sleeps until told to stop, `mail` comes or the time is over; true: mail. */
+static bool wait_for(struct lane *lane, unsigned mail, int64_t timeout_ms)
+{
+    struct timespec until;
+    bool came;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (timeout_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&lane->mutex);
+    while (!lane_stopping(lane) && (atomic_load(&lane->mail) & mail) == 0 &&
+           pthread_cond_timedwait(&lane->cond, &lane->mutex, &until) !=
+               ETIMEDOUT) {
+    }
+    came = (atomic_load(&lane->mail) & mail) != 0;
+    atomic_fetch_and(&lane->mail, ~mail);
+    pthread_mutex_unlock(&lane->mutex);
+    return came;
+}
+
+/* Doubles with every failure, with jitter of a half, so that the lanes of a
+ * deployment do not come back in step. */
+static int64_t backoff_ms(unsigned failures)
+{
+    int64_t ms = BACKOFF_MIN_MS;
+
+    while (failures-- > 1 && ms < BACKOFF_MAX_MS) {
+        ms *= 2;
+    }
+    ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
+    return ms / 2 + random() % (ms / 2 + 1);
+}
+
+/* A grant from long before the fence is not one to take it back. */
+static void forget_old_grant(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->mutex);
+    if (clock_ms() - lane->granted_ms > FRESH_GRANT_MS) {
+        atomic_fetch_and(&lane->mail, ~(unsigned)MAIL_GRANTED);
+    }
+    pthread_mutex_unlock(&lane->mutex);
+}
+
+/* Fenced: somebody took the lane. The group decides who keeps it; the wait
+ * ends when it grants the lane anew. Should the one who took it be gone before
+ * the group could tell (it claimed on an old assignment), nothing would: so
+ * after a while the lane is tried again, which does no harm but a fence. */
+static void park(struct lane *lane, const struct err *e)
+{
+    log_write(LOG_WARN, LOG_LANE(lane->set.index),
+              "another process has taken this lane (%s); waiting for the group "
+              "to give it back",
+              e->text);
+    lane_enter(lane, LANE_PARKED);
+    forget_old_grant(lane);
+    wait_for(lane, MAIL_GRANTED, PARK_LOOK_MS + random() % PARK_LOOK_MS);
+}
+
+static void back_off(struct lane *lane, unsigned failures, const struct err *e)
+{
+    int64_t ms = backoff_ms(failures);
+
+    /* The first failures, then fewer and fewer: 1, 2, 4, 8, ... */
+    log_write((failures & (failures - 1)) == 0 ? LOG_WARN : LOG_DEBUG,
+              LOG_LANE(lane->set.index),
+              "%s; taking the lane again in %lld ms (attempt %u)", e->text,
+              (long long)ms, failures);
+    lane_enter(lane, LANE_BACKOFF);
+    wait_for(lane, 0, ms);
+}
+
+static void refuse(struct lane *lane, const struct err *e)
+{
+    pthread_mutex_lock(&lane->mutex);
+    lane->refused = *e;
+    pthread_mutex_unlock(&lane->mutex);
+    lane_enter(lane, LANE_REFUSED);
+    wait_for(lane, 0, INT32_MAX);
+}
+
+static void *lane_main(void *arg)
+{
+    struct lane *lane = arg;
+    unsigned failures = 0;
+    struct err e = {0};
+
+    while (!lane_stopping(lane)) {
+        lane_enter(lane, LANE_STARTING);
+        lane->session_ms = clock_ms();
+        enum err_kind rc = session_run(lane, &e);
+        if (lane_stopping(lane)) {
+            break;
+        }
+        atomic_fetch_add(&lane->restarts, rc != ERR_NONE);
+        if (clock_ms() - lane->session_ms >= HEALTHY_MS) {
+            failures = 0;
+        }
+        if (rc == ERR_NONE) {
+            lane_enter(lane, LANE_DONE);
+            wait_for(lane, 0, INT32_MAX);
+        } else if (rc == ERR_STATE || rc == ERR_CONFIG) {
+            refuse(lane, &e);
+        } else if (rc == ERR_FENCED) {
+            park(lane, &e);
+        } else {
+            back_off(lane, ++failures, &e);
+        }
+    }
+    lane_enter(lane, LANE_STOPPED);
+    return NULL;
+}
+
+struct lane *lane_start(const struct lane_settings *settings)
+{
+    struct lane *lane = mem_calloc(1, sizeof(*lane));
+    const char *relay = settings->cfg->relay;
+    const int generation = settings->identity->generation;
+    pthread_condattr_t monotonic;
+
+    lane->set = *settings;
+    name_offsets_topic(lane->offsets_topic, relay, generation);
+    name_map_topic(lane->map_topic, relay, generation);
+    name_group(lane->group, relay);
+    name_transactional_id(lane->transactional_id, relay, generation,
+                          settings->index);
+    lane->by_key = table_new();
+    atomic_init(&lane->lag, -1);
+    pthread_mutex_init(&lane->mutex, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&lane->cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    VERIFY(pthread_create(&lane->thread, NULL, lane_main, lane) == 0);
+    return lane;
+}
+
+static void post(struct lane *lane, unsigned mail)
+{
+    atomic_fetch_or(&lane->mail, mail);
+    pthread_cond_signal(&lane->cond);
+}
+
+void lane_set_plan(struct lane *lane, struct plan *plan)
+{
+    pthread_mutex_lock(&lane->mutex);
+    plan_release(&lane->new_plan);
+    lane->new_plan = plan_hold(plan);
+    post(lane, MAIL_PLAN);
+    pthread_mutex_unlock(&lane->mutex);
+}
+
+void lane_granted(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->mutex);
+    lane->granted_ms = clock_ms();
+    post(lane, MAIL_GRANTED);
+    pthread_mutex_unlock(&lane->mutex);
+}
+
+void lane_stop(struct lane *lane)
+{
+    pthread_mutex_lock(&lane->mutex);
+    atomic_store(&lane->stopped, clock_ms());
+    pthread_cond_signal(&lane->cond);
+    pthread_mutex_unlock(&lane->mutex);
+}
+
+void lane_status(struct lane *lane, struct lane_status *out)
+{
+    *out = (struct lane_status){
+        .state = (enum lane_state)atomic_load(&lane->state),
+        .records = atomic_load(&lane->records),
+        .bytes = atomic_load(&lane->bytes),
+        .lag = atomic_load(&lane->lag),
+        .partitions = atomic_load(&lane->partitions),
+        .halted = atomic_load(&lane->halted),
+        .waiting = atomic_load(&lane->waiting),
+        .commits = atomic_load(&lane->commits),
+        .restarts = atomic_load(&lane->restarts),
+    };
+}
+
+void lane_error(struct lane *lane, struct err *out)
+{
+    pthread_mutex_lock(&lane->mutex);
+    *out = lane->refused;
+    pthread_mutex_unlock(&lane->mutex);
+}
+
+void lane_free(struct lane **lane)
+{
+    struct lane *l = *lane;
+
+    if (l == NULL) {
+        return;
+    }
+    pthread_join(l->thread, NULL);
+    for (size_t i = 0; i < l->part_count; i++) {
+        free(l->parts[i]->topic);
+        free(l->parts[i]->target);
+        free(l->parts[i]->key);
+        free(l->parts[i]);
+    }
+    free(l->parts);
+    table_free(&l->by_key, NULL);
+    plan_release(&l->plan);
+    plan_release(&l->new_plan);
+    buf_free(&l->scratch);
+    pthread_mutex_destroy(&l->mutex);
+    pthread_cond_destroy(&l->cond);
+    free(l);
+    *lane = NULL;
+}

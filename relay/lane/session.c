@@ -1,0 +1,311 @@
+/*
+ * session.c - a lane from taking it to losing it.
+ *
+ *  0. read the lane's partition of the offsets topic, and refuse it unless it
+ *     is ours: a process with a wrong config must not fence a healthy owner
+ *  1. init_transactions: fences the previous owner, settles what it left open
+ *  2. commit a claim
+ *  3. read on until that claim comes by: now every committed position is known,
+ *     also those that somebody's open transaction hid for a while
+ *  4. check the anchors and read from the positions on (partitions.c)
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "relay/base/clock.h"
+#include "relay/base/log.h"
+#include "relay/lane/internal.h"
+
+enum {
+    PUBLISH_MS = 500,
+    GROUP_COMMIT_MS = 5000,
+    /* Below transactional.id.expiration.ms (7 days), which would forget an
+     * idle lane's producer epoch. */
+    HEARTBEAT_MS = 12 * 3600 * 1000,
+};
+
+static enum err_kind read_state(struct lane *lane, struct err *e)
+{
+    const struct patience patience = patience_of(TAKE_MS, &lane->stopped, 0);
+
+    state_init(&lane->stored, lane->set.index);
+    if (reader_open(&lane->target_reader, &lane->set.cfg->target,
+                    READ_COMMITTED, e) != ERR_NONE ||
+        reader_open_log(lane->target_reader, lane->offsets_topic,
+                        lane->set.index, e) != ERR_NONE ||
+        state_read(&lane->stored, lane->target_reader, &patience, e) !=
+            ERR_NONE) {
+        return e->kind;
+    }
+    return state_check(&lane->stored, lane->offsets_topic, lane->set.identity,
+                       e);
+}
+
+static void make_claim(struct lane *lane)
+{
+    struct claim *c = &lane->claim;
+
+    *c = (struct claim){.pid = getpid(), .started_ms = clock_wall_ms()};
+    nonce_make(lane->nonce);
+    snprintf(c->nonce, sizeof(c->nonce), "%s", lane->nonce);
+    snprintf(c->host, sizeof(c->host), "%s", lane->set.host);
+    snprintf(c->version, sizeof(c->version), "%s", KAFKA_RELAY_VERSION);
+    /* What the previous owner had settled stays so. */
+    snprintf(c->rules, sizeof(c->rules), "%s",
+             lane->stored.has_claim ? lane->stored.claim.rules : "");
+}
+
+static enum err_kind put_first_claim(struct lane *lane, struct err *e)
+{
+    make_claim(lane);
+    if (commit_open_sink(lane, e) != ERR_NONE) {
+        /* Two processes took it at the same moment: not yet a lost lane. */
+        if (e->kind == ERR_FENCED) {
+            e->kind = ERR_RETRY;
+        }
+        return e->kind;
+    }
+    if (commit_put_claim(lane, e) != ERR_NONE) {
+        return e->kind;
+    }
+    return commit_now(lane, e);
+}
+
+static enum err_kind take(struct lane *lane, struct err *e)
+{
+    const struct patience patience = patience_of(TAKE_MS, &lane->stopped, 0);
+    const struct config *cfg = lane->set.cfg;
+    const struct source_settings source = {
+        .cluster = &cfg->source,
+        .group = lane->group,
+        .fetch_bytes = cfg->delivery.buffer_memory / cfg->delivery.lanes / 2,
+    };
+
+    if (read_state(lane, e) != ERR_NONE ||
+        put_first_claim(lane, e) != ERR_NONE) {
+        return e->kind;
+    }
+    snprintf(lane->stored.own, sizeof(lane->stored.own), "%s", lane->nonce);
+    if (state_read_until_own(&lane->stored, lane->target_reader, &patience,
+                             e) != ERR_NONE) {
+        return e->kind;
+    }
+    reader_close(&lane->target_reader);
+    /* A claim that came between the two readings may have settled more. */
+    if (lane->stored.has_before) {
+        snprintf(lane->claim.rules, sizeof(lane->claim.rules), "%s",
+                 lane->stored.before.rules);
+    }
+    return source_open(&lane->source, &source, e);
+}
+
+static void log_taken(const struct lane *lane)
+{
+    const struct claim *before = &lane->stored.before;
+
+    if (lane->stored.has_before) {
+        log_write(LOG_INFO, LOG_LANE(lane->set.index),
+                  "taken (previous owner: %s, pid %lld)", before->host,
+                  (long long)before->pid);
+    } else {
+        log_write(LOG_INFO, LOG_LANE(lane->set.index),
+                  "taken, for the first "
+                  "time");
+    }
+}
+
+static int64_t part_lag(const struct lane *lane, const struct part *part)
+{
+    int64_t low, high;
+
+    if (part->stream.at_end) {
+        return 0;
+    }
+    if (!source_watermarks(lane->source, &part->stream, &low, &high)) {
+        return -1;
+    }
+    return high > part->stream.next ? high - part->stream.next : 0;
+}
+
+static void publish(struct lane *lane)
+{
+    int64_t lag = 0, partitions = 0, halted = 0, waiting = 0;
+
+    for (size_t i = 0; i < lane->part_count; i++) {
+        const struct part *part = lane->parts[i];
+
+        partitions += part->state != PART_GONE;
+        halted += part->state == PART_HALTED;
+        waiting += part->state == PART_WAITING;
+        if (part->state == PART_RUNNING && lag >= 0) {
+            int64_t one = part_lag(lane, part);
+            lag = one < 0 ? -1 : lag + one;
+        }
+    }
+    atomic_store(&lane->lag, lane->plan != NULL ? lag : -1);
+    atomic_store(&lane->partitions, partitions);
+    atomic_store(&lane->halted, halted);
+    atomic_store(&lane->waiting, waiting);
+    lane->last_publish_ms = clock_ms();
+}
+
+/* Offsets for ordinary lag tools; nothing rests on them. */
+static void commit_to_source_group(struct lane *lane)
+{
+    struct stream **moved;
+    size_t n = 0;
+
+    lane->last_group_ms = clock_ms();
+    moved = calloc(lane->part_count + 1, sizeof(struct stream *));
+    for (size_t i = 0; moved != NULL && i < lane->part_count; i++) {
+        struct part *part = lane->parts[i];
+
+        if (part->stream.next >= 0 && part->prepared &&
+            part->stream.next != part->group_offset) {
+            part->group_offset = part->stream.next;
+            moved[n++] = &part->stream;
+        }
+    }
+    source_commit(lane->source, moved, n);
+    free(moved);
+    const char *failure = source_commit_failure(lane->source);
+    if (failure[0] != '\0' && !lane->told_group) {
+        lane->told_group = true;
+        log_write(LOG_WARN, LOG_LANE(lane->set.index),
+                  "can't commit to group %s on the source: %s. Lag tools will "
+                  "not see this relay; copying is not affected. Grant Read on "
+                  "the group, or ignore this",
+                  lane->group, failure);
+    }
+}
+
+static enum err_kind look_around(struct lane *lane, struct err *e)
+{
+    const int64_t now = clock_ms();
+    bool denied;
+
+    if (lane_take_plan(lane) && parts_apply_plan(lane, e) != ERR_NONE) {
+        return e->kind;
+    }
+    if (now - lane->last_publish_ms >= PUBLISH_MS) {
+        publish(lane);
+        source_last_error(lane->source, &denied);
+        if (denied) {
+            return err_set(e, ERR_DENIED, "%s: %s", lane->set.cfg->source.name,
+                           source_last_error(lane->source, &denied));
+        }
+    }
+    if (now - lane->last_group_ms >= GROUP_COMMIT_MS) {
+        commit_to_source_group(lane);
+    }
+    if (now - lane->last_commit_ms >= HEARTBEAT_MS) {
+        if (commit_put_claim(lane, e) != ERR_NONE ||
+            commit_now(lane, e) != ERR_NONE) {
+            return e->kind;
+        }
+    }
+    return ERR_NONE;
+}
+
+static enum err_kind run_once(struct lane *lane, struct err *e)
+{
+    const struct delivery_config *delivery = &lane->set.cfg->delivery;
+    const struct copy_limits limits = {
+        .until_ms = clock_ms() + delivery->commit_interval_ms,
+        .bytes = delivery->commit_bytes,
+        .stopped = &lane->stopped,
+    };
+
+    if (copy_run(lane->copy, &limits, e) != ERR_NONE ||
+        parts_look(lane, e) != ERR_NONE || commit_all(lane, e) != ERR_NONE) {
+        return e->kind;
+    }
+    return look_around(lane, e);
+}
+
+static enum err_kind run(struct lane *lane, struct err *e)
+{
+    while (!lane_stopping(lane)) {
+        if (run_once(lane, e) != ERR_NONE) {
+            return e->kind;
+        }
+        if (lane->set.until_end && parts_all_done(lane)) {
+            publish(lane);
+            commit_to_source_group(lane);
+            return ERR_NONE;
+        }
+    }
+    return ERR_NONE;
+}
+
+static void close_session(struct lane *lane)
+{
+    copy_close(&lane->copy);
+    sink_close(&lane->sink);
+    source_close(&lane->source);
+    reader_close(&lane->target_reader);
+    state_free(&lane->stored);
+    parts_reset(lane);
+}
+
+/* Fenced, but no claim is newer than ours, or than what we found: the
+ * coordinator ended our transaction for its age, or somebody is about to claim.
+ * Either way the next attempt will tell. */
+static enum err_kind explain_fence(struct lane *lane, struct err *e)
+{
+    struct err why = *e, ignored = {0};
+    const bool had_before = lane->stored.has_before;
+    const struct claim before = lane->stored.before;
+    struct claim newest = {0};
+    bool known = false;
+
+    reader_close(&lane->target_reader);
+    state_free(&lane->stored);
+    if (read_state(lane, &ignored) == ERR_NONE && lane->stored.has_claim) {
+        newest = lane->stored.claim;
+        known = true;
+    }
+    *e = why;
+    if (known && strcmp(newest.nonce, lane->nonce) != 0 &&
+        !(had_before && strcmp(newest.nonce, before.nonce) == 0)) {
+        err_set(e, ERR_FENCED, "by %s, pid %lld", newest.host,
+                (long long)newest.pid);
+    } else {
+        e->kind = ERR_RETRY;
+    }
+    return e->kind;
+}
+
+enum err_kind session_run(struct lane *lane, struct err *e)
+{
+    enum err_kind rc;
+
+    e->kind = ERR_NONE;
+    lane->last_commit_ms = clock_ms();
+    lane->last_publish_ms = 0;
+    rc = take(lane, e);
+    if (rc != ERR_NONE) {
+        goto done;
+    }
+    log_taken(lane);
+    lane_wait_plan(lane);
+    if (lane_stopping(lane)) {
+        goto done;
+    }
+    lane->copy = copy_open(lane->source, lane->sink);
+    rc = parts_apply_plan(lane, e);
+    if (rc != ERR_NONE) {
+        goto done;
+    }
+    lane_enter(lane, LANE_RUNNING);
+    publish(lane);
+    rc = run(lane, e);
+done:
+    if (rc == ERR_FENCED) {
+        rc = explain_fence(lane, e);
+    }
+    close_session(lane);
+    return rc;
+}

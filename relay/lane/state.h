@@ -1,0 +1,58 @@
+/*
+ * state.h - what a lane's partition of the offsets topic says, read in order.
+ * The newest record of each key counts. Untrusted: whatever is not understood
+ * is refused, never skipped. One thread.
+ */
+#ifndef RELAY_LANE_STATE_H
+#define RELAY_LANE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "relay/base/err.h"
+#include "relay/base/patience.h"
+#include "relay/base/table.h"
+#include "relay/io/reader.h"
+#include "relay/lane/position.h"
+
+struct state {
+    int32_t lane;
+    bool has_identity, has_claim, frozen;
+    struct identity identity;
+    struct claim claim;  /* the newest */
+    struct claim before; /* the newest that is not `own` */
+    bool has_before;
+    char own[NONCE_SIZE];    /* reading until this claim comes by; or "" */
+    struct table *positions; /* key -> struct state_value */
+};
+
+struct state_value {
+    size_t len;
+    char data[];
+};
+
+void state_init(struct state *s, int32_t lane);
+void state_free(struct state *s);
+
+/* Reads what is committed now; goes on where the last call stopped. */
+enum err_kind state_read(struct state *s, struct reader *reader,
+                         const struct patience *patience,
+                         struct err *e) MUST_CHECK;
+
+/* Goes on until the claim with nonce `own` comes by. */
+enum err_kind state_read_until_own(struct state *s, struct reader *reader,
+                                   const struct patience *patience,
+                                   struct err *e) MUST_CHECK;
+
+/* ERR_STATE unless the identity is there and says the same as `want` (its
+ * uuid only where want has one). */
+enum err_kind state_check(const struct state *s, const char *topic,
+                          const struct identity *want,
+                          struct err *e) MUST_CHECK;
+
+/* The position stored for a partition: ERR_NONE with *found. */
+enum err_kind state_position(const struct state *s, const char *topic,
+                             int32_t partition, struct position *out,
+                             bool *found, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,536 @@
+/*
+ * relay.c - see relay.h.
+ *
+ *     timer, or a lane's news          worker thread
+ *          |   start_work ----------------> discover topics, make what is
+ *          |                                missing, check the ground
+ *          |   worked <------------------------ plan, or an error
+ *          v
+ *     lanes <- plan         group -> assigned: which lanes run here
+ *          |
+ *          +-> reconcile: starts, stops and frees lanes until what runs is
+ *              what the group granted
+ */
+#include "relay/relay.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "relay/base/clock.h"
+#include "relay/base/log.h"
+#include "relay/base/mem.h"
+#include "relay/io/group.h"
+#include "relay/lane/lane.h"
+#include "relay/lane/names.h"
+#include "relay/progress.h"
+#include "relay/sync/ground.h"
+#include "relay/sync/topics.h"
+
+enum {
+    LANES_MAX = 256,
+    GROUP_POLL_MS = 100,
+    GROUP_POLL_FAST_MS = 10, /* until the first assignment */
+    WORK_MS = 60000,         /* one refresh */
+    RETRY_MIN_MS = 500,
+    RETRY_MAX_MS = 30000,
+    WAITING_MS = 2000, /* refresh sooner while target partitions are missing */
+    WAITING_TRIES = 10,
+    END_MS = 9000, /* a stop takes no longer */
+    LEAVE_MS = 1500,
+};
+
+struct relay {
+    const struct config *cfg;
+    struct relay_options options;
+    char host[256];
+
+    uv_loop_t loop;
+    uv_signal_t signals[3];
+    uv_timer_t group_timer, refresh_timer, progress_timer, end_timer;
+    uv_async_t lane_news;
+    uv_work_t work;
+
+    /* The worker's, while `working`; else the loop's. */
+    bool working, create;
+    struct admin *source, *target;
+    struct topics *topics;
+    struct plan *new_plan;
+    struct err work_error;
+    bool grounded;
+    struct identity identity;
+
+    struct plan *plan;
+    struct group *group;
+    struct lane *lanes[LANES_MAX];
+    bool granted[LANES_MAX], stop_sent[LANES_MAX];
+    bool assigned;
+    struct progress progress;
+    struct err group_error;
+    unsigned failures; /* of work, in a row */
+    int waiting_tries;
+    stop_time stopped; /* 0: running */
+    int exit_code;
+};
+
+static void start_work(struct relay *r);
+
+static void begin_stop(struct relay *r, int exit_code);
+
+/* ---- the worker ---- */
+
+static enum err_kind open_admins(struct relay *r, struct err *e)
+{
+    if (r->source == NULL && admin_open(&r->source, &r->cfg->source,
+                                        READ_COMMITTED, e) != ERR_NONE) {
+        return e->kind;
+    }
+    if (r->target == NULL && admin_open(&r->target, &r->cfg->target,
+                                        READ_UNCOMMITTED, e) != ERR_NONE) {
+        return e->kind;
+    }
+    if (r->topics == NULL) {
+        r->topics = topics_new(r->cfg, r->source, r->target);
+        if (r->options.until_end) {
+            topics_until_end(r->topics);
+        }
+    }
+    return ERR_NONE;
+}
+
+static void work_main(uv_work_t *work)
+{
+    struct relay *r = work->data;
+    const struct patience patience = patience_of(WORK_MS, &r->stopped, 0);
+    struct err *e = &r->work_error;
+
+    e->kind = ERR_NONE;
+    if (open_admins(r, e) != ERR_NONE ||
+        topics_refresh(r->topics, r->create, &r->new_plan, &patience, e) !=
+            ERR_NONE) {
+        return;
+    }
+    if (!r->grounded) {
+        r->grounded = ground_prepare(r->cfg, r->source, r->target, r->new_plan,
+                                     &r->identity, &patience, e) == ERR_NONE;
+    }
+}
+
+/* ---- lanes ---- */
+
+static void on_lane_changed(void *arg)
+{
+    struct relay *r = arg;
+
+    uv_async_send(&r->lane_news);
+}
+
+static void free_lane(struct relay *r, int k)
+{
+    struct lane_status status;
+
+    lane_status(r->lanes[k], &status);
+    r->progress.gone_records += status.records;
+    r->progress.gone_bytes += status.bytes;
+    lane_free(&r->lanes[k]);
+    r->stop_sent[k] = false;
+}
+
+static void start_lane(struct relay *r, int k)
+{
+    const struct lane_settings settings = {
+        .cfg = r->cfg,
+        .identity = &r->identity,
+        .host = r->host,
+        .index = k,
+        .until_end = r->options.until_end,
+        .changed = on_lane_changed,
+        .arg = r,
+    };
+
+    r->lanes[k] = lane_start(&settings);
+    if (r->plan != NULL) {
+        lane_set_plan(r->lanes[k], r->plan);
+    }
+}
+
+/* Brings one lane nearer to what is wanted. */
+static void reconcile_lane(struct relay *r, int k)
+{
+    const bool wanted = r->granted[k] && atomic_load(&r->stopped) == 0;
+    struct lane_status status;
+
+    if (r->lanes[k] != NULL) {
+        lane_status(r->lanes[k], &status);
+        if (status.state == LANE_STOPPED) {
+            free_lane(r, k);
+        } else if (!wanted && !r->stop_sent[k]) {
+            r->stop_sent[k] = true;
+            lane_stop(r->lanes[k]);
+        }
+    }
+    if (r->lanes[k] == NULL && wanted) {
+        start_lane(r, k);
+    }
+}
+
+static struct totals sum(struct relay *r)
+{
+    struct totals t = {.lag_known = true};
+    struct lane_status status;
+
+    for (int k = 0; k < LANES_MAX; k++) {
+        if (r->lanes[k] != NULL) {
+            lane_status(r->lanes[k], &status);
+            totals_add(&t, &status);
+        }
+    }
+    return t;
+}
+
+static void check_refused(struct relay *r)
+{
+    struct lane_status status;
+    struct err e;
+
+    for (int k = 0; k < LANES_MAX; k++) {
+        if (r->lanes[k] == NULL) {
+            continue;
+        }
+        lane_status(r->lanes[k], &status);
+        if (status.state == LANE_REFUSED && atomic_load(&r->stopped) == 0) {
+            lane_error(r->lanes[k], &e);
+            log_write(LOG_ERROR, LOG_LANE(k), "%s", e.text);
+            begin_stop(r, err_exit_code(e.kind));
+        }
+    }
+}
+
+static void check_end(struct relay *r, const struct totals *t)
+{
+    if (r->options.until_end && r->assigned && r->plan != NULL &&
+        atomic_load(&r->stopped) == 0 && t->by_state[LANE_DONE] == t->lanes) {
+        if (t->halted > 0) {
+            log_write(LOG_ERROR, NULL,
+                      "%lld partitions are halted: not everything was copied",
+                      (long long)t->halted);
+        }
+        begin_stop(r, t->halted > 0 ? 1 : EXIT_SUCCESS);
+    }
+}
+
+static void reconcile(struct relay *r)
+{
+    for (int k = 0; k < LANES_MAX; k++) {
+        reconcile_lane(r, k);
+    }
+    struct totals t = sum(r);
+    check_refused(r);
+    check_end(r, &t);
+    if (atomic_load(&r->stopped) != 0 && t.lanes == 0 && !r->working) {
+        uv_stop(&r->loop);
+    }
+}
+
+static void on_lane_news(uv_async_t *async)
+{
+    reconcile(async->data);
+}
+
+/* ---- the group ---- */
+
+static void log_granted(struct relay *r)
+{
+    char text[512] = "";
+    size_t len = 0;
+
+    for (int k = 0; k < LANES_MAX && len + 8 < sizeof(text); k++) {
+        if (r->granted[k]) {
+            len += (size_t)snprintf(text + len, sizeof(text) - len, " %d", k);
+        }
+    }
+    log_write(LOG_INFO, NULL, "lanes of this process:%s",
+              len > 0 ? text : " none; standing by");
+}
+
+static void on_assigned(void *arg, const int32_t *lanes, size_t count)
+{
+    struct relay *r = arg;
+    bool had_lane_0 = r->granted[0];
+
+    memset(r->granted, 0, sizeof(r->granted));
+    for (size_t i = 0; i < count; i++) {
+        int32_t k = lanes[i];
+        if (k >= 0 && k < r->cfg->delivery.lanes) { /* extra ones are unused */
+            r->granted[k] = true;
+            if (r->lanes[k] != NULL) {
+                lane_granted(r->lanes[k]);
+            }
+        }
+    }
+    r->assigned = true;
+    uv_timer_set_repeat(&r->group_timer, GROUP_POLL_MS);
+    log_granted(r);
+    reconcile(r);
+    if (r->granted[0] && !had_lane_0) {
+        start_work(r); /* its owner makes what is missing on the target */
+    }
+}
+
+static void on_group_timer(uv_timer_t *timer)
+{
+    struct relay *r = timer->data;
+    struct err e = {0};
+
+    if (r->group == NULL) {
+        return;
+    }
+    group_poll(r->group, &e);
+    if (e.kind != ERR_NONE && strcmp(e.text, r->group_error.text) != 0) {
+        r->group_error = e;
+        log_write(LOG_WARN, NULL, "%s", e.text);
+    }
+}
+
+static void join_group(struct relay *r)
+{
+    char id[NAME_SIZE], topic[NAME_SIZE];
+    struct err e = {0};
+
+    name_group(id, r->cfg->relay);
+    name_offsets_topic(topic, r->cfg->relay, r->identity.generation);
+    if (group_open(&r->group, &r->cfg->target, id, topic, on_assigned, r, &e) !=
+        ERR_NONE) {
+        log_write(LOG_ERROR, NULL, "%s", e.text);
+        begin_stop(r, err_exit_code(e.kind));
+        return;
+    }
+    uv_timer_start(&r->group_timer, on_group_timer, 0, GROUP_POLL_FAST_MS);
+}
+
+/* ---- topic discovery ---- */
+
+static void on_refresh_timer(uv_timer_t *timer)
+{
+    start_work(timer->data);
+}
+
+static int64_t retry_ms(unsigned failures)
+{
+    int64_t ms = RETRY_MIN_MS;
+
+    while (failures-- > 1 && ms < RETRY_MAX_MS) {
+        ms *= 2;
+    }
+    ms = ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
+    return ms / 2 + random() % (ms / 2 + 1);
+}
+
+static void work_failed(struct relay *r)
+{
+    const struct err *e = &r->work_error;
+    int64_t ms;
+
+    if (atomic_load(&r->stopped) != 0) {
+        return;
+    }
+    if (e->kind == ERR_STATE || e->kind == ERR_CONFIG) {
+        log_write(LOG_ERROR, NULL, "%s", e->text);
+        begin_stop(r, err_exit_code(e->kind));
+        return;
+    }
+    r->failures++;
+    ms = retry_ms(r->failures);
+    log_write((r->failures & (r->failures - 1)) == 0 ? LOG_WARN : LOG_DEBUG,
+              NULL, "%s; trying again in %lld ms (attempt %u)", e->text,
+              (long long)ms, r->failures);
+    uv_timer_start(&r->refresh_timer, on_refresh_timer, (uint64_t)ms, 0);
+}
+
+static int64_t next_refresh_ms(struct relay *r)
+{
+    const int64_t interval = r->cfg->sync.topics_interval_ms;
+
+    if (r->plan->waiting == 0) {
+        r->waiting_tries = 0;
+        return interval;
+    }
+    if (++r->waiting_tries > WAITING_TRIES) {
+        return interval;
+    }
+    return interval < WAITING_MS ? interval : WAITING_MS;
+}
+
+static void take_new_plan(struct relay *r)
+{
+    plan_release(&r->plan);
+    r->plan = r->new_plan;
+    r->new_plan = NULL;
+    for (int k = 0; k < LANES_MAX; k++) {
+        if (r->lanes[k] != NULL) {
+            lane_set_plan(r->lanes[k], r->plan);
+        }
+    }
+}
+
+static void on_worked(uv_work_t *work, int status)
+{
+    struct relay *r = work->data;
+
+    (void)status;
+    r->working = false;
+    if (r->work_error.kind != ERR_NONE) {
+        plan_release(&r->new_plan);
+        work_failed(r);
+    } else if (atomic_load(&r->stopped) == 0) {
+        if (r->failures > 0) {
+            log_write(LOG_INFO, NULL, "both clusters answer again");
+        }
+        r->failures = 0;
+        take_new_plan(r);
+        uv_timer_start(&r->refresh_timer, on_refresh_timer,
+                       (uint64_t)next_refresh_ms(r), 0);
+        if (r->group == NULL) {
+            join_group(r);
+        }
+    }
+    reconcile(r);
+}
+
+static void start_work(struct relay *r)
+{
+    if (r->working || atomic_load(&r->stopped) != 0) {
+        return;
+    }
+    r->working = true;
+    r->create = r->granted[0];
+    r->work.data = r;
+    VERIFY(uv_queue_work(&r->loop, &r->work, work_main, on_worked) == 0);
+}
+
+/* ---- the end ---- */
+
+static void on_end_timer(uv_timer_t *timer)
+{
+    struct relay *r = timer->data;
+
+    log_write(LOG_WARN, NULL,
+              "a broker did not answer in time; leaving without the last "
+              "commit. Nothing is lost: the next start goes on from the last "
+              "one that succeeded");
+    _exit(r->exit_code);
+}
+
+static void begin_stop(struct relay *r, int exit_code)
+{
+    if (atomic_load(&r->stopped) != 0) {
+        return;
+    }
+    r->exit_code = exit_code;
+    atomic_store(&r->stopped, clock_ms());
+    uv_timer_stop(&r->refresh_timer);
+    uv_timer_start(&r->end_timer, on_end_timer, END_MS, 0);
+    uv_async_send(&r->lane_news); /* reconcile stops the lanes */
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct relay *r = handle->data;
+
+    if (number == SIGHUP) {
+        log_write(LOG_WARN, NULL,
+                  "SIGHUP: this version can't reload its config; restart it");
+        return;
+    }
+    if (atomic_load(&r->stopped) != 0) {
+        log_write(LOG_WARN, NULL, "stopped twice: leaving at once");
+        _exit(1);
+    }
+    log_write(LOG_INFO, NULL, "%s: committing and leaving", strsignal(number));
+    begin_stop(r, EXIT_SUCCESS);
+}
+
+static void on_progress_timer(uv_timer_t *timer)
+{
+    struct relay *r = timer->data;
+    struct totals t = sum(r);
+
+    progress_show(&r->progress, &t);
+}
+
+static void open_loop(struct relay *r)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    uv_timer_t *const timers[] = {&r->group_timer, &r->refresh_timer,
+                                  &r->progress_timer, &r->end_timer};
+    const int64_t every = progress_interval_ms(&r->progress);
+
+    VERIFY(uv_loop_init(&r->loop) == 0);
+    VERIFY(uv_async_init(&r->loop, &r->lane_news, on_lane_news) == 0);
+    r->lane_news.data = r;
+    for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++) {
+        uv_timer_init(&r->loop, timers[i]);
+        timers[i]->data = r;
+    }
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        uv_signal_init(&r->loop, &r->signals[i]);
+        r->signals[i].data = r;
+        VERIFY(uv_signal_start(&r->signals[i], on_signal, numbers[i]) == 0);
+    }
+    uv_timer_start(&r->progress_timer, on_progress_timer, (uint64_t)every,
+                   (uint64_t)every);
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+static void close_all(struct relay *r)
+{
+    group_close(&r->group, LEAVE_MS);
+    uv_walk(&r->loop, close_handle, NULL);
+    uv_run(&r->loop, UV_RUN_DEFAULT);
+    VERIFY(uv_loop_close(&r->loop) == 0);
+    uv_library_shutdown();
+    topics_free(&r->topics);
+    admin_close(&r->source);
+    admin_close(&r->target);
+    plan_release(&r->plan);
+    plan_release(&r->new_plan);
+}
+
+int relay_run(const struct config *cfg, const struct relay_options *options)
+{
+    struct relay *r = mem_calloc(1, sizeof(*r));
+    int exit_code;
+
+    r->cfg = cfg;
+    r->options = *options;
+    gethostname(r->host, sizeof(r->host) - 1);
+    srandom((unsigned)clock_wall_ms() ^ (unsigned)getpid());
+    signal(SIGPIPE, SIG_IGN);
+    progress_init(&r->progress, cfg->source.name, cfg->target.name);
+    open_loop(r);
+    log_write(
+        LOG_INFO, NULL, "kafka-relay %s: relay %s, %s -> %s, %s, %lld lanes",
+        KAFKA_RELAY_VERSION, cfg->relay, cfg->source.name, cfg->target.name,
+        cfg->delivery.guarantee == GUARANTEE_EXACTLY_ONCE ? "exactly_once"
+                                                          : "at_least_once",
+        (long long)cfg->delivery.lanes);
+    start_work(r);
+    uv_run(&r->loop, UV_RUN_DEFAULT);
+
+    struct totals t = sum(r);
+    close_all(r);
+    progress_end(&r->progress, &t);
+    exit_code = r->exit_code;
+    free(r);
+    return exit_code;
+}
