@@ -506,6 +506,16 @@ static void close_all(struct relay *r)
     plan_release(&r->new_plan);
 }
 
+/* Fetched and decompressed batches come and go by the megabyte, on many
+ * threads. Left alone, malloc keeps up to eight arenas a core and returns
+ * little of them: half as much again as buffer_memory. */
+static void tame_malloc(const struct config *cfg)
+{
+    mallopt(M_ARENA_MAX, (int)cfg->delivery.lanes);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 int relay_run(const struct config *cfg, const struct relay_options *options)
 {
     struct relay *r = mem_calloc(1, sizeof(*r));
@@ -516,6 +526,7 @@ int relay_run(const struct config *cfg, const struct relay_options *options)
     gethostname(r->host, sizeof(r->host) - 1);
     srandom((unsigned)clock_wall_ms() ^ (unsigned)getpid());
     signal(SIGPIPE, SIG_IGN);
+    tame_malloc(cfg);
     progress_init(&r->progress, cfg->source.name, cfg->target.name);
     open_loop(r);
     log_write(

@@ -32,8 +32,8 @@ enum {
 
     /* Below this a copy is cheaper than holding the fetched buffer. */
     ZERO_COPY_MIN_BYTES = 256,
-    /* What librdkafka holds for a message beside its bytes. */
-    MESSAGE_OVERHEAD_BYTES = 300,
+    /* What librdkafka holds for a message beside its bytes, on both sides. */
+    MESSAGE_OVERHEAD_BYTES = 600,
     SLICE_MS = 500,
     CLOSE_MS = 5000,
     WARM_MS = 5000,

@@ -48,7 +48,7 @@ struct source {
     size_t queue_limit;   /* messages */
     bool was_full;        /* since the last kick */
     int64_t dry_since_ms; /* clock_ms at which the queue ran dry; 0: no */
-    uint32_t kick_from;
+    uint32_t kick_from, kick_count;
     char commit_failure[192];
     bool commit_failed;
 };
@@ -235,16 +235,18 @@ void source_stop(struct source *source, struct stream *stream)
     }
 }
 
-/* Wakes fetching that sleeps although the queue is empty (see above). */
+/* Wakes fetching that sleeps although the queue is empty (see above): one
+ * stream first, then more and more of them, since each broker has a thread of
+ * its own and nobody tells which of them sleep. */
 static void kick(struct source *source)
 {
-    uint32_t left = KICK_STREAMS;
+    uint32_t left = source->kick_count;
 
     for (uint32_t i = 0; i < source->stream_count && left > 0; i++) {
         uint32_t at = (source->kick_from + i) % source->stream_count;
         struct stream *s = source->streams[at];
 
-        if (s == NULL || !s->started || s->at_end || s->fault != STREAM_OK) {
+        if (!s->started || s->at_end || s->fault != STREAM_OK) {
             continue;
         }
         rd_kafka_seek(((struct source_topic *)s->source_topic)->rkt,
@@ -252,7 +254,9 @@ static void kick(struct source *source)
         left--;
         source->kick_from = at + 1;
     }
-    source->was_full = false;
+    source->kick_count *= 2;
+    source->was_full = source->kick_count <= KICK_STREAMS;
+    source->dry_since_ms = clock_ms();
 }
 
 /* Nothing came at once. While a kick may be due, waits no longer than until
@@ -265,9 +269,9 @@ static int dry_timeout(struct source *source, int timeout_ms)
     }
     if (source->dry_since_ms == 0) {
         source->dry_since_ms = clock_ms();
+        source->kick_count = 1;
     } else if (clock_ms() - source->dry_since_ms >= KICK_AFTER_MS) {
         kick(source);
-        return timeout_ms;
     }
     return timeout_ms < KICK_AFTER_MS ? timeout_ms : KICK_AFTER_MS;
 }
