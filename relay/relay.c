@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "relay/base/backoff.h"
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
@@ -318,17 +319,6 @@ static void on_refresh_timer(uv_timer_t *timer)
     start_work(timer->data);
 }
 
-static int64_t retry_ms(unsigned failures)
-{
-    int64_t ms = RETRY_MIN_MS;
-
-    while (failures-- > 1 && ms < RETRY_MAX_MS) {
-        ms *= 2;
-    }
-    ms = ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
-    return ms / 2 + random() % (ms / 2 + 1);
-}
-
 static void work_failed(struct relay *r)
 {
     const struct err *e = &r->work_error;
@@ -343,9 +333,9 @@ static void work_failed(struct relay *r)
         return;
     }
     r->failures++;
-    ms = retry_ms(r->failures);
-    log_write((r->failures & (r->failures - 1)) == 0 ? LOG_WARN : LOG_DEBUG,
-              NULL, "%s; trying again in %lld ms (attempt %u)", e->text,
+    ms = backoff_ms(r->failures, RETRY_MIN_MS, RETRY_MAX_MS);
+    log_write(backoff_is_news(r->failures) ? LOG_WARN : LOG_DEBUG, NULL,
+              "%s; trying again in %lld ms (attempt %u)", e->text,
               (long long)ms, r->failures);
     uv_timer_start(&r->refresh_timer, on_refresh_timer, (uint64_t)ms, 0);
 }

@@ -3,13 +3,13 @@
  * position.h.
  */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "relay/base/mem.h"
 #include "relay/lane/position.h"
+#include "relay/lane/record.h"
 
 void nonce_make(char out[NONCE_SIZE])
 {
@@ -56,45 +56,10 @@ void claim_encode(struct buf *out, const struct claim *claim)
                claim->released ? ",\"released\":true" : "");
 }
 
-/* Copies a string field that fits; false when it is missing or does not. */
-static bool copy_text(const json_t *root, const char *name, char *out,
-                      size_t size)
-{
-    const json_t *from = json_object_get(root, name);
-
-    if (!json_is_string(from) || json_string_length(from) >= size) {
-        return false;
-    }
-    snprintf(out, size, "%s", json_string_value(from));
-    return true;
-}
-
-static json_t *load(const char *data, size_t len, const char *what,
-                    struct err *e)
-{
-    json_t *root = json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL);
-    json_int_t version = json_integer_value(json_object_get(root, "v"));
-
-    if (version >= 1 && version <= RECORD_VERSION) {
-        return root;
-    }
-    if (version > RECORD_VERSION) {
-        err_set(e, ERR_STATE,
-                "%s record: version %lld is newer than this program's %d; run "
-                "the newer kafka-relay",
-                what, (long long)version, RECORD_VERSION);
-    } else {
-        err_set(e, ERR_STATE, "%s record: not a JSON object with a version",
-                what);
-    }
-    json_decref(root);
-    return NULL;
-}
-
 enum err_kind identity_decode(struct identity *id, const char *data, size_t len,
                               struct err *e)
 {
-    json_t *root = load(data, len, "identity", e);
+    json_t *root = record_load(data, len, "identity", e);
     json_int_t lanes, generation;
 
     if (root == NULL) {
@@ -104,8 +69,8 @@ enum err_kind identity_decode(struct identity *id, const char *data, size_t len,
     e->kind = ERR_NONE;
     lanes = json_integer_value(json_object_get(root, "lanes"));
     generation = json_integer_value(json_object_get(root, "generation"));
-    if (!copy_text(root, "relay", id->relay, sizeof(id->relay)) ||
-        !copy_text(root, "source", id->source, sizeof(id->source)) ||
+    if (!record_text(root, "relay", id->relay, sizeof(id->relay)) ||
+        !record_text(root, "source", id->source, sizeof(id->source)) ||
         lanes < 1 || lanes > 65536 || generation < 0 || generation > 1000000) {
         err_set(e, ERR_STATE, "identity record: a field is missing or wrong");
     }
@@ -118,7 +83,7 @@ enum err_kind identity_decode(struct identity *id, const char *data, size_t len,
 enum err_kind claim_decode(struct claim *claim, const char *data, size_t len,
                            struct err *e)
 {
-    json_t *root = load(data, len, "claim", e);
+    json_t *root = record_load(data, len, "claim", e);
 
     if (root == NULL) {
         return e->kind;
@@ -128,10 +93,10 @@ enum err_kind claim_decode(struct claim *claim, const char *data, size_t len,
     claim->pid = json_integer_value(json_object_get(root, "pid"));
     claim->started_ms = json_integer_value(json_object_get(root, "started"));
     claim->released = json_is_true(json_object_get(root, "released"));
-    if (!copy_text(root, "nonce", claim->nonce, sizeof(claim->nonce)) ||
-        !copy_text(root, "host", claim->host, sizeof(claim->host)) ||
-        !copy_text(root, "version", claim->version, sizeof(claim->version)) ||
-        !copy_text(root, "rules", claim->rules, sizeof(claim->rules))) {
+    if (!record_text(root, "nonce", claim->nonce, sizeof(claim->nonce)) ||
+        !record_text(root, "host", claim->host, sizeof(claim->host)) ||
+        !record_text(root, "version", claim->version, sizeof(claim->version)) ||
+        !record_text(root, "rules", claim->rules, sizeof(claim->rules))) {
         err_set(e, ERR_STATE, "claim record: a field is missing or wrong");
     }
     json_decref(root);

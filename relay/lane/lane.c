@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "relay/base/backoff.h"
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
@@ -109,19 +110,6 @@ static bool wait_for(struct lane *lane, unsigned mail, int64_t timeout_ms)
     return came;
 }
 
-/* Doubles with every failure, with jitter of a half, so that the lanes of a
- * deployment do not come back in step. */
-static int64_t backoff_ms(unsigned failures)
-{
-    int64_t ms = BACKOFF_MIN_MS;
-
-    while (failures-- > 1 && ms < BACKOFF_MAX_MS) {
-        ms *= 2;
-    }
-    ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
-    return ms / 2 + random() % (ms / 2 + 1);
-}
-
 /* A grant from long before the fence is not one to take it back. */
 static void forget_old_grant(struct lane *lane)
 {
@@ -149,10 +137,9 @@ static void park(struct lane *lane, const struct err *e)
 
 static void back_off(struct lane *lane, unsigned failures, const struct err *e)
 {
-    int64_t ms = backoff_ms(failures);
+    const int64_t ms = backoff_ms(failures, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
 
-    /* The first failures, then fewer and fewer: 1, 2, 4, 8, ... */
-    log_write((failures & (failures - 1)) == 0 ? LOG_WARN : LOG_DEBUG,
+    log_write(backoff_is_news(failures) ? LOG_WARN : LOG_DEBUG,
               LOG_LANE(lane->set.index),
               "%s; taking the lane again in %lld ms (attempt %u)", e->text,
               (long long)ms, failures);

@@ -5,12 +5,12 @@
 #include "relay/lane/position.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "relay/base/mem.h"
+#include "relay/lane/record.h"
 
 static const char *const partitioning_names[] = {"preserve", NULL};
 
@@ -94,56 +94,6 @@ void position_encode(struct buf *out, const struct position *p)
     buf_add(out, "}", 1);
 }
 
-/* A JSON object of a version that we know. */
-static json_t *load(const char *data, size_t len, const char *what,
-                    struct err *e)
-{
-    json_error_t error;
-    json_t *root =
-        json_loadb(data, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
-    json_int_t version;
-
-    if (!json_is_object(root)) {
-        err_set(e, ERR_STATE, "%s: not a JSON object: %s", what,
-                root == NULL ? error.text : "another type");
-        json_decref(root);
-        return NULL;
-    }
-    version = json_integer_value(json_object_get(root, "v"));
-    if (version < 1 || version > RECORD_VERSION) {
-        err_set(e, ERR_STATE,
-                version > RECORD_VERSION
-                    ? "%s: version %lld is newer than this program's %d; run "
-                      "the newer kafka-relay"
-                    : "%s: version %lld, not %d",
-                what, (long long)version, RECORD_VERSION);
-        json_decref(root);
-        return NULL;
-    }
-    return root;
-}
-
-static bool read_offset(const json_t *from, int64_t *out)
-{
-    if (!json_is_integer(from) || json_integer_value(from) < 0) {
-        return false;
-    }
-    *out = json_integer_value(from);
-    return true;
-}
-
-static bool read_text(const json_t *root, const char *name, char *out,
-                      size_t size)
-{
-    const char *text = json_string_value(json_object_get(root, name));
-
-    if (text == NULL || strlen(text) >= size) {
-        return false;
-    }
-    memcpy(out, text, strlen(text) + 1);
-    return true;
-}
-
 /* Absent is fine: MARK_NONE. */
 static bool read_mark(const json_t *root, const char *name, struct mark *out)
 {
@@ -155,7 +105,7 @@ static bool read_mark(const json_t *root, const char *name, struct mark *out)
     if (from == NULL) {
         return true;
     }
-    if (!read_offset(json_object_get(from, "offset"), &out->offset) ||
+    if (!record_offset(json_object_get(from, "offset"), &out->offset) ||
         !json_is_integer(timestamp) || crc < 0 || crc > UINT32_MAX) {
         return false;
     }
@@ -169,10 +119,11 @@ static bool read_target(const json_t *root, struct position *p)
     const json_t *target = json_object_get(root, "target");
     char partitioning[32], filters[32];
 
-    if (!read_text(target, "topic", p->target_topic, sizeof(p->target_topic)) ||
-        !read_text(target, "partitioning", partitioning,
-                   sizeof(partitioning)) ||
-        !read_text(target, "filters", filters, sizeof(filters))) {
+    if (!record_text(target, "topic", p->target_topic,
+                     sizeof(p->target_topic)) ||
+        !record_text(target, "partitioning", partitioning,
+                     sizeof(partitioning)) ||
+        !record_text(target, "filters", filters, sizeof(filters))) {
         return false;
     }
     p->filters = (uint32_t)strtoul(filters, NULL, 16);
@@ -190,9 +141,9 @@ static bool read_halt(const json_t *root, struct halt *out)
     const json_t *from = json_object_get(root, "halted");
 
     return from == NULL ||
-           (read_text(from, "reason", out->reason, sizeof(out->reason)) &&
-            read_offset(json_object_get(from, "since"), &out->since_ms) &&
-            read_text(from, "detail", out->detail, sizeof(out->detail)));
+           (record_text(from, "reason", out->reason, sizeof(out->reason)) &&
+            record_offset(json_object_get(from, "since"), &out->since_ms) &&
+            record_text(from, "detail", out->detail, sizeof(out->detail)));
 }
 
 static bool read_tail(const json_t *root, struct segments *out)
@@ -209,11 +160,11 @@ static bool read_tail(const json_t *root, struct segments *out)
         struct segment s;
         int64_t partition;
 
-        if (!read_offset(json_array_get(item, 0), &s.source) ||
-            !read_offset(json_array_get(item, 1), &partition) ||
+        if (!record_offset(json_array_get(item, 0), &s.source) ||
+            !record_offset(json_array_get(item, 1), &partition) ||
             partition > INT32_MAX ||
-            !read_offset(json_array_get(item, 2), &s.target) ||
-            !read_offset(json_array_get(item, 3), &s.count)) {
+            !record_offset(json_array_get(item, 2), &s.target) ||
+            !record_offset(json_array_get(item, 3), &s.count)) {
             return false;
         }
         s.partition = (int32_t)partition;
@@ -235,8 +186,8 @@ static bool read_map(const json_t *root, struct position *p)
     }
     json_array_foreach(from, i, item)
     {
-        if (!read_offset(json_array_get(item, 0), &p->map[i].source) ||
-            !read_offset(json_array_get(item, 1), &p->map[i].offset)) {
+        if (!record_offset(json_array_get(item, 0), &p->map[i].source) ||
+            !record_offset(json_array_get(item, 1), &p->map[i].offset)) {
             return false;
         }
     }
@@ -250,14 +201,14 @@ enum err_kind position_decode(struct position *p, const char *data, size_t len,
     json_t *root;
 
     position_init(p);
-    root = load(data, len, "position record", e);
+    root = record_load(data, len, "position", e);
     if (root == NULL) {
         return e->kind;
     }
     e->kind = ERR_NONE;
-    if (!read_offset(json_object_get(root, "next"), &p->next) ||
-        !read_offset(json_object_get(root, "epoch"), &p->epoch) ||
-        !read_text(root, "claim", p->claim, sizeof(p->claim)) ||
+    if (!record_offset(json_object_get(root, "next"), &p->next) ||
+        !record_offset(json_object_get(root, "epoch"), &p->epoch) ||
+        !record_text(root, "claim", p->claim, sizeof(p->claim)) ||
         !read_target(root, p) || !read_mark(root, "anchor", &p->anchor) ||
         !read_mark(root, "checked", &p->checked) ||
         !read_mark(root, "target_anchor", &p->target_anchor) ||
