@@ -248,6 +248,9 @@ static void close_session(struct lane *lane)
     reader_close(&lane->target_reader);
     state_free(&lane->stored);
     parts_reset(lane);
+    if (!lane->set.until_end) {
+        atomic_store(&lane->lag, -1); /* nobody looks until it runs again */
+    }
 }
 
 /* Fenced, but no claim is newer than ours, or than what we found: the
