@@ -16,6 +16,7 @@
 
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
+#include "relay/base/mem.h"
 #include "relay/lane/internal.h"
 
 enum {
@@ -158,8 +159,8 @@ static void commit_to_source_group(struct lane *lane)
     size_t n = 0;
 
     lane->last_group_ms = clock_ms();
-    moved = calloc(lane->part_count + 1, sizeof(struct stream *));
-    for (size_t i = 0; moved != NULL && i < lane->part_count; i++) {
+    moved = mem_calloc(lane->part_count, sizeof(struct stream *));
+    for (size_t i = 0; i < lane->part_count; i++) {
         struct part *part = lane->parts[i];
 
         if (part->stream.next >= 0 && part->prepared &&

@@ -244,16 +244,17 @@ static void the_total_put_in_is_bounded(void **state)
     static char big[SUBSTITUTE_FILE_BYTES];
     struct problems p = {0};
     struct node *root;
-    size_t len = (size_t)sprintf(yaml, "a: '");
+    size_t len = (size_t)snprintf(yaml, sizeof(yaml), "a: '");
     char *said;
 
     (void)state;
     memset(big, 'x', sizeof(big));
     write_file("secret", big, sizeof(big));
     for (int i = 0; i < 1000; i++) {
-        len += (size_t)sprintf(yaml + len, "${file:secret}");
+        len +=
+            (size_t)snprintf(yaml + len, sizeof(yaml) - len, "${file:secret}");
     }
-    sprintf(yaml + len, "'\n");
+    snprintf(yaml + len, sizeof(yaml) - len, "'\n");
     root = node_parse(yaml, strlen(yaml), &p);
     substitute(root, "relay.yaml", &p);
     said = printed(&p);

@@ -186,13 +186,14 @@ static void deep_nesting_ends_early(void **state)
 
 static void a_flood_of_values_ends_early(void **state)
 {
-    char *many = malloc(20 * 20000);
+    const size_t size = 20 * 20000;
+    char *many = malloc(size);
     size_t len = 0;
 
     (void)state;
     expect_quick_repeat("- a\n", 200000, "more than 10000 values");
     for (int i = 0; i < 20000; i++) {
-        len += (size_t)sprintf(many + len, "key%d: v\n", i);
+        len += (size_t)snprintf(many + len, size - len, "key%d: v\n", i);
     }
     expect_quick(many, len, "more than 10000 values");
     free(many);
