@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test. The last line counts
+# them; the exit code is not 0 when one failed or a step broke.
+#
+#   tests/run.sh              all of it
+#   tests/run.sh STEP...      only these: unit e2e matrix sanitizers bench
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+readonly results=build/results
+readonly steps=${*:-unit e2e matrix sanitizers bench}
+broken=0
+
+# Runs one step; a failing one is told and does not hide those after it.
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    echo "== $name"
+    if "$@"; then
+        echo "== $name: done in $((SECONDS - start)) s"
+    else
+        echo "== $name: FAILED after $((SECONDS - start)) s"
+        broken=$((broken + 1))
+        return 1
+    fi
+}
+
+wanted() { [[ " $steps " == *" $1 "* ]]; }
+
+prepare() {
+    deploy/install.sh &&
+        deploy/local/kafka fetch &&
+        KAFKA_VERSION=3.9.2 deploy/local/kafka fetch &&
+        tests/venv.sh
+}
+
+build() {
+    cmake --preset "$1" -DWERROR=ON >build/configure-"$1".log ||
+        { cat build/configure-"$1".log && return 1; }
+    cmake --build --preset "$1"
+}
+
+unit() { # PRESET
+    ctest --test-dir build/"$1" --output-on-failure --timeout 120 \
+        --output-junit "$PWD/$results/unit-$1.xml"
+}
+
+# NAME PRESET [pytest's arguments]: the end-to-end tests with that build
+e2e() {
+    local name=$1 preset=$2
+    shift 2
+    KAFKA_RELAY=build/$preset/kafka-relay build/venv/bin/python -m pytest \
+        -q -p no:cacheprovider --junitxml "$results/$name.xml" "$@"
+}
+
+main() {
+    mkdir -p $results
+    rm -f $results/*.xml
+    # Everything after this needs it.
+    step "install" prepare && step "build release" build release || return
+
+    if wanted unit; then
+        step "unit tests" unit release
+        step "build asan" build asan &&
+            step "unit tests under ASan, UBSan and LSan" unit asan
+    fi
+    if wanted e2e; then
+        step "end-to-end tests" e2e e2e release tests/e2e
+    fi
+    if wanted matrix; then
+        SOURCE_KAFKA_VERSION=3.9.2 step "Kafka 3.9.2 to 4.3.0" \
+            e2e e2e-old-source release tests/e2e -m matrix
+        TARGET_KAFKA_VERSION=3.9.2 step "Kafka 4.3.0 to 3.9.2" \
+            e2e e2e-old-target release tests/e2e -m matrix
+    fi
+    if wanted sanitizers; then
+        step "build asan" build asan &&
+            step "end-to-end under ASan, UBSan and LSan" \
+                e2e e2e-asan asan tests/e2e -m sanitizers
+        step "build tsan" build tsan &&
+            step "end-to-end under TSan" \
+                e2e e2e-tsan tsan tests/e2e -m sanitizers
+    fi
+    if wanted bench; then
+        step "benchmark, quick" tests/bench/run.sh --quick
+    fi
+}
+
+main
+python3 tests/count.py "$broken" $results/*.xml
