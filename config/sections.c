@@ -117,7 +117,7 @@ static const struct option delivery_options[] = {
      .offset = AT(int64_t, struct delivery_config, commit_interval_ms),
      .def = "100ms",
      .min = 10,
-     .max = 25000,
+     .max = 10000,
      .doc = "The longest time that a transaction stays open, and so the "
             "longest that a copied record stays invisible to read_committed "
             "consumers. Below the transaction time-out of 30s."},

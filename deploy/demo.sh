@@ -42,8 +42,8 @@ stop() {
 build() {
     deploy/install.sh build kafka
     $kafka fetch
-    cmake --preset release -DBUILD_TESTING=OFF >/dev/null
-    cmake --build --preset release | tail -n 1
+    cmake --preset release >/dev/null
+    cmake --build --preset release --target kafka-relay | tail -n 1
 }
 
 # Lines of "key<tab>value" that look like what such a network sends.

@@ -68,7 +68,7 @@ struct relay {
     struct group *group;
     struct lane *lanes[LANES_MAX];
     bool granted[LANES_MAX], stop_sent[LANES_MAX];
-    bool assigned;
+    bool work_again; /* something changed while the worker was at it */
     struct progress progress;
     struct err group_error;
     unsigned failures; /* of work, in a row */
@@ -212,7 +212,9 @@ static void check_refused(struct relay *r)
 
 static void check_end(struct relay *r, const struct totals *t)
 {
-    if (r->options.until_end && r->assigned && r->plan != NULL &&
+    /* Without a lane it stands by: those who have them may leave before the
+     * end. */
+    if (r->options.until_end && r->plan != NULL && t->lanes > 0 &&
         atomic_load(&r->stopped) == 0 && t->by_state[LANE_DONE] == t->lanes) {
         if (t->halted > 0) {
             log_write(LOG_ERROR, NULL,
@@ -272,7 +274,6 @@ static void on_assigned(void *arg, const int32_t *lanes, size_t count)
             }
         }
     }
-    r->assigned = true;
     uv_timer_set_repeat(&r->group_timer, GROUP_POLL_MS);
     log_granted(r);
     reconcile(r);
@@ -386,6 +387,9 @@ static void on_worked(uv_work_t *work, int status)
         if (r->group == NULL) {
             join_group(r);
         }
+        if (r->work_again) {
+            start_work(r);
+        }
     }
     reconcile(r);
 }
@@ -393,8 +397,10 @@ static void on_worked(uv_work_t *work, int status)
 static void start_work(struct relay *r)
 {
     if (r->working || atomic_load(&r->stopped) != 0) {
+        r->work_again = true;
         return;
     }
+    r->work_again = false;
     r->working = true;
     r->create = r->granted[0];
     r->work.data = r;

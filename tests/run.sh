@@ -35,7 +35,7 @@ prepare() {
 }
 
 build() {
-    cmake --preset "$1" -DWERROR=ON >build/configure-"$1".log ||
+    cmake --preset "$1" -DWERROR=ON -DBUILD_TESTING=ON >build/configure-"$1".log ||
         { cat build/configure-"$1".log && return 1; }
     cmake --build --preset "$1"
 }

@@ -9,7 +9,11 @@
 #include "relay/base/mem.h"
 #include "relay/io/client.h"
 
-enum { SLICE_MS = 1000, REQUEST_MS = 15000 };
+enum {
+    SLICE_MS = 1000,
+    REQUEST_MS = 15000,
+    TELL_AFTER = 4, /* slices with a connection error: time to tell it */
+};
 
 struct admin {
     struct client client;
@@ -71,14 +75,22 @@ static void copy_topics(struct topic_list *out,
     qsort(out->items, out->count, sizeof(*out->items), by_name);
 }
 
+/* Asking on would only delay the news. */
+static bool is_hopeless(const struct admin *admin, int tries)
+{
+    return admin->client.denied ||
+           (tries >= TELL_AFTER && admin->client.last_error[0] != '\0');
+}
+
 enum err_kind admin_topics(struct admin *admin, struct topic_list *out,
                            const struct patience *patience, struct err *e)
 {
     const struct rd_kafka_metadata *metadata;
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
-    int slice;
+    int slice, tries = 0;
 
-    while ((slice = patience_left(patience, SLICE_MS)) > 0) {
+    while (!is_hopeless(admin, tries++) &&
+           (slice = patience_left(patience, SLICE_MS)) > 0) {
         code = rd_kafka_metadata(admin->client.rk, 1, NULL, &metadata, slice);
         client_poll(&admin->client, 0);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -86,7 +98,7 @@ enum err_kind admin_topics(struct admin *admin, struct topic_list *out,
             rd_kafka_metadata_destroy(metadata);
             return ERR_NONE;
         }
-        if (admin->client.denied || (client_kind(code) != ERR_UNREACHABLE)) {
+        if (client_kind(code) != ERR_UNREACHABLE) {
             break;
         }
     }
@@ -118,14 +130,12 @@ enum err_kind admin_cluster_id(struct admin *admin, char **out,
                                const struct patience *patience, struct err *e)
 {
     char *id = NULL;
-    int slice;
+    int slice, tries = 0;
 
-    while (id == NULL && (slice = patience_left(patience, SLICE_MS)) > 0) {
+    while (id == NULL && !is_hopeless(admin, tries++) &&
+           (slice = patience_left(patience, SLICE_MS)) > 0) {
         id = rd_kafka_clusterid(admin->client.rk, slice);
         client_poll(&admin->client, 0);
-        if (id == NULL && admin->client.denied) {
-            break;
-        }
     }
     if (id == NULL) {
         return client_fail(&admin->client, RD_KAFKA_RESP_ERR__TIMED_OUT,

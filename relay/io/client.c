@@ -243,6 +243,12 @@ enum err_kind client_fail(const struct client *c, rd_kafka_resp_err_t code,
     if (kind == ERR_UNREACHABLE && c->denied) {
         kind = ERR_DENIED;
     }
+    if (kind == ERR_UNREACHABLE && c->last_error[0] != '\0') {
+        return err_set(e, kind,
+                       "%s: %s: no broker answers: %s; check its "
+                       "bootstrap.servers and that the brokers run",
+                       c->cluster, what, c->last_error);
+    }
     if (c->last_error[0] != '\0' && strstr(why, c->last_error) == NULL) {
         return err_set(e, kind, "%s: %s: %s (%s); last seen: %s", c->cluster,
                        what, why, rd_kafka_err2name(code), c->last_error);
@@ -257,6 +263,7 @@ enum err_kind client_take(const struct client *c, rd_kafka_error_t *from,
     enum err_kind kind;
 
     if (from == NULL) {
+        e->kind = ERR_NONE; /* of an earlier attempt, perhaps */
         return ERR_NONE;
     }
     kind = client_fail(c, rd_kafka_error_code(from), what,

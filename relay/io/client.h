@@ -67,7 +67,8 @@ enum err_kind client_kind(rd_kafka_resp_err_t code);
 enum err_kind client_fail(const struct client *c, rd_kafka_resp_err_t code,
                           const char *what, const char *detail, struct err *e);
 
-/* The same for an error object, which it destroys. NULL is ERR_NONE. */
+/* The same for an error object, which it destroys. NULL is ERR_NONE, and sets
+ * e->kind so. */
 enum err_kind client_take(const struct client *c, rd_kafka_error_t *from,
                           const char *what, struct err *e);
 

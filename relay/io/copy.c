@@ -61,11 +61,6 @@ void copy_close(struct copy **copy)
     *copy = NULL;
 }
 
-void copy_set_sink(struct copy *copy, struct sink *sink)
-{
-    copy->sink = sink;
-}
-
 static void fault(struct stream *s, enum stream_fault kind, const char *text)
 {
     if (s->fault == STREAM_OK) {
@@ -85,7 +80,8 @@ static enum err_kind take_event(struct copy *copy, struct stream *s,
         /* of a stream that is read no more */
     } else if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         s->at_end = true;
-        if (m->offset > s->next) { /* markers and aborted records */
+        if (m->offset > s->next &&
+            s->fault == STREAM_OK) { /* markers and aborted records */
             s->next = m->offset;
             s->moved = copy->moved = true;
         }
@@ -146,8 +142,10 @@ static bool is_unwanted(struct stream *s, const rd_kafka_message_t *m)
         return true;
     }
     if (s->stop_at >= 0 && m->offset >= s->stop_at) {
-        s->next = s->stop_at; /* markers at most lie between */
-        s->moved = true;
+        if (s->next < s->stop_at) { /* markers at most lie between */
+            s->next = s->stop_at;
+            s->moved = true;
+        }
         return true;
     }
     return false;

@@ -22,9 +22,6 @@ struct copy *copy_open(struct source *source, struct sink *sink);
 /* Gives back what was read but not handed over. Nulls. */
 void copy_close(struct copy **copy);
 
-/* Another sink for the same source, in the place of one that is closed. */
-void copy_set_sink(struct copy *copy, struct sink *sink);
-
 struct copy_limits {
     int64_t until_ms;         /* clock_ms: return then, at the latest */
     int64_t bytes;            /* return when so many have been handed over since

@@ -8,6 +8,9 @@
 
 #include "relay/base/mem.h"
 
+/* Sums of two stay in range, also of what was read from a record. */
+#define OFFSET_MAX (INT64_MAX / 4)
+
 static struct segment *newest(struct segments *s)
 {
     return s->count > 0 ? &s->items[s->count - 1] : NULL;
@@ -28,7 +31,9 @@ int segments_add(struct segments *s, int64_t source, int32_t partition,
     struct segment *last = newest(s);
 
     if (last != NULL) {
-        if (source < last->source + last->count) {
+        if (source < last->source + last->count ||
+            (partition == last->partition &&
+             target < last->target + last->count)) {
             return -1;
         }
         if (source == last->source + last->count &&
@@ -48,7 +53,8 @@ int segments_append(struct segments *s, const struct segment *segment)
     const struct segment *last = newest(s);
 
     if (segment->count < 1 || segment->source < 0 || segment->target < 0 ||
-        segment->partition < 0 ||
+        segment->count > OFFSET_MAX || segment->source > OFFSET_MAX ||
+        segment->target > OFFSET_MAX || segment->partition < 0 ||
         (last != NULL && segment->source < last->source + last->count)) {
         return -1;
     }

@@ -24,8 +24,9 @@ struct segments {
 };
 
 /* Adds one record; it lengthens the newest segment when both offsets follow
- * on. -1 when the source offset is not above every earlier one: the caller has
- * seen deliveries out of order and must not commit. */
+ * on. -1 when the source offset, or the target offset in the same partition, is
+ * not above every earlier one: deliveries came out of order, or the target's
+ * topic was made anew; the caller must not commit. */
 int segments_add(struct segments *s, int64_t source, int32_t partition,
                  int64_t target);
 

@@ -35,7 +35,7 @@ enum {
     /* What librdkafka holds for a message beside its bytes, on both sides. */
     MESSAGE_OVERHEAD_BYTES = 600,
     SLICE_MS = 500,
-    CLOSE_MS = 5000,
+    DRAIN_POLL_MS = 10,
     WARM_MS = 5000,
 };
 
@@ -101,10 +101,7 @@ static void delivery_failed(struct sink *sink, struct client *c,
                  sink->txn.cluster, (long long)offset,
                  rd_kafka_err2name(m->err));
     }
-    /* Purged ones only follow from an earlier failure. */
-    if (sink->failure.kind != ERR_NONE ||
-        m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
-        m->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+    if (sink->failure.kind != ERR_NONE) {
         return;
     }
     snprintf(what, sizeof(what), "delivery to %s[%d]",
@@ -126,7 +123,8 @@ static void delivered(struct sink *sink, struct client *c,
     } else if (segments_add(&s->tail, offset, m->partition, m->offset) != 0 &&
                sink->failure.kind == ERR_NONE) {
         err_set(&sink->failure, ERR_FAILED,
-                "%s: deliveries of %s[%d] came out of order at offset %lld",
+                "%s: the delivery of %s[%d] offset %lld came out of order, or "
+                "its target was made anew",
                 c->cluster, s->topic, (int)s->partition, (long long)offset);
     }
 }
@@ -241,21 +239,18 @@ fail:
 }
 
 /* A message that is never given back would make the consumer's destroy wait
- * for ever; librdkafka reports each purged one through the poll. */
+ * for ever. librdkafka reports each purged one through the poll, as soon as its
+ * threads look: no limit, since nothing else can be done. */
 static void drain(struct client *c)
 {
-    struct patience patience = patience_of(CLOSE_MS, NULL, 0);
-    int slice;
-
     if (c->rk == NULL) {
         return;
     }
     rd_kafka_purge(c->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    while (rd_kafka_outq_len(c->rk) > 0 &&
-           (slice = patience_left(&patience, SLICE_MS)) > 0) {
-        rd_kafka_poll(c->rk, slice < 10 ? slice : 10);
+    while (c->owner != NULL && rd_kafka_outq_len(c->rk) > 0 &&
+           ((struct sink *)c->owner)->in_flight > 0) {
+        rd_kafka_poll(c->rk, DRAIN_POLL_MS);
     }
-    VERIFY(rd_kafka_outq_len(c->rk) == 0);
 }
 
 static void forget_topic(void *topic)
@@ -317,6 +312,11 @@ void sink_warm(struct sink *sink, const struct patience *patience)
         client_warm(sink->for_data, patience_left(patience, WARM_MS))) {
         sink->cold = false;
     }
+}
+
+void sink_set_limit(struct sink *sink, int64_t in_flight_bytes)
+{
+    sink->in_flight_limit = in_flight_bytes;
 }
 
 bool sink_has_room(const struct sink *sink, int64_t bytes)

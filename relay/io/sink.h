@@ -59,6 +59,9 @@ enum err_kind sink_send(struct sink *sink, struct stream *stream,
  * below the limit, but one record alone always passes. */
 bool sink_has_room(const struct sink *sink, int64_t bytes);
 
+/* Another limit than the settings'. */
+void sink_set_limit(struct sink *sink, int64_t in_flight_bytes);
+
 /* Puts a record of the relay's own into a topic, with the transactional
  * producer. value NULL: a tombstone. Copied. *offset (NULL allowed) is set
  * when it is delivered, and must live until sink_flush or sink_commit. */

@@ -217,7 +217,7 @@ static void judge_mark(struct side *side, struct check *c, int m)
         }
         return;
     }
-    if (l != NULL && !is_compacted(side, c)) {
+    if (l != NULL && !l->missing && !is_compacted(side, c)) {
         halt_other(side, c, want, "no record stands");
         return;
     }

@@ -14,11 +14,50 @@
 enum {
     SPILL_EARLY = TAIL_MAX / 2, /* before the flush: costs no round trip */
     CHUNK_MAX = 4096,           /* segments a chunk: below 100 KiB */
+    PACE_MIN_BYTES = 64 << 10,
+    PACE_SLOWEST = 12, /* halvings */
+    PACE_QUICK = 20,   /* quick commits in a row before it doubles again */
 };
 
 static struct patience commit_patience(const struct lane *lane)
 {
     return patience_of(COMMIT_MS, &lane->stopped, STOP_MS);
+}
+
+/* Half of the lane's share of buffer_memory is in flight at most; less, where
+ * the target is so slow that it could not take that much within a commit. */
+static int64_t pace_bytes(const struct lane *lane)
+{
+    const struct delivery_config *d = &lane->set.cfg->delivery;
+    const int64_t bytes = (d->buffer_memory / d->lanes / 2) >> lane->slower;
+
+    return bytes > PACE_MIN_BYTES ? bytes : PACE_MIN_BYTES;
+}
+
+/* After each flush: `took_ms`, or failed. What is not delivered in time is
+ * aborted and sent again; without this a slow link would only ever carry what
+ * is thrown away. */
+static void set_pace(struct lane *lane, int64_t took_ms, bool failed)
+{
+    const int before = lane->slower;
+
+    if (failed) {
+        lane->slower += 2;
+    } else if (took_ms > COMMIT_MS / 4) {
+        lane->slower++;
+    } else if (took_ms > COMMIT_MS / 16) {
+        lane->quick_commits = 0;
+    } else if (++lane->quick_commits >= PACE_QUICK && lane->slower > 0) {
+        lane->slower--;
+        lane->quick_commits = 0;
+    }
+    lane->slower = lane->slower < PACE_SLOWEST ? lane->slower : PACE_SLOWEST;
+    if (lane->slower != before && lane->sink != NULL) {
+        sink_set_limit(lane->sink, pace_bytes(lane));
+        log_write(LOG_DEBUG, LOG_LANE(lane->set.index),
+                  "at most %lld bytes in flight now",
+                  (long long)pace_bytes(lane));
+    }
 }
 
 enum err_kind commit_open_sink(struct lane *lane, struct err *e)
@@ -28,8 +67,7 @@ enum err_kind commit_open_sink(struct lane *lane, struct err *e)
         .target = &cfg->target,
         .transactional_id = lane->transactional_id,
         .guarantee = cfg->delivery.guarantee,
-        .in_flight_bytes =
-            cfg->delivery.buffer_memory / cfg->delivery.lanes / 2,
+        .in_flight_bytes = pace_bytes(lane),
     };
     const struct patience patience = patience_of(TAKE_MS, &lane->stopped, 0);
 
@@ -37,33 +75,6 @@ enum err_kind commit_open_sink(struct lane *lane, struct err *e)
         return e->kind;
     }
     return sink_begin(lane->sink, e);
-}
-
-/* A new producer epoch: whatever of the old one is still on the network comes
- * too late (KAFKA-17754). */
-static enum err_kind renew_sink(struct lane *lane, struct err *e)
-{
-    const struct patience patience = patience_of(TAKE_MS, &lane->stopped, 0);
-    uint32_t count;
-
-    log_write(LOG_WARN, LOG_LANE(lane->set.index),
-              "a transaction request was sent twice or not answered; going on "
-              "with a new producer");
-    sink_close(&lane->sink);
-    if (commit_open_sink(lane, e) != ERR_NONE) {
-        return e->kind;
-    }
-    if (lane->copy == NULL) {
-        return ERR_NONE;
-    }
-    copy_set_sink(lane->copy, lane->sink);
-    struct stream *const *streams = source_streams(lane->source, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        sink_prepare(lane->sink, streams[i]);
-    }
-    sink_set_streams(lane->sink, streams, count);
-    sink_warm(lane->sink, &patience);
-    return ERR_NONE;
 }
 
 enum err_kind commit_put_claim(struct lane *lane, struct err *e)
@@ -82,19 +93,29 @@ static bool is_pending(const struct part *part)
     return part->stream.moved || part->dirty;
 }
 
-/* Moves segments, all but the newest, which may still grow, to the map. */
+/* Moves segments, all but the newest, which may still grow, to the map. Where
+ * it takes several chunks, the pointer is the first one's: the others follow
+ * it in the log. */
 static enum err_kind spill(struct lane *lane, struct part *part, struct err *e)
 {
     struct segments *tail = &part->stream.tail;
-    size_t n = tail->count - 1 < CHUNK_MAX ? tail->count - 1 : CHUNK_MAX;
+    int64_t *offset = &part->chunk.offset;
 
     part->chunk = (struct map_pointer){tail->items[0].source, -1};
-    buf_clear(&lane->scratch);
-    chunk_encode(&lane->scratch, part->position.epoch, tail, n);
-    segments_drop(tail, n);
-    return sink_put(lane->sink, lane->map_topic, lane->set.index, part->key,
-                    lane->scratch.data, lane->scratch.len, &part->chunk.offset,
-                    e);
+    while (tail->count > 1) {
+        size_t n = tail->count - 1 < CHUNK_MAX ? tail->count - 1 : CHUNK_MAX;
+
+        buf_clear(&lane->scratch);
+        chunk_encode(&lane->scratch, part->position.epoch, tail, n);
+        segments_drop(tail, n);
+        if (sink_put(lane->sink, lane->map_topic, lane->set.index, part->key,
+                     lane->scratch.data, lane->scratch.len, offset,
+                     e) != ERR_NONE) {
+            return e->kind;
+        }
+        offset = NULL;
+    }
+    return ERR_NONE;
 }
 
 /* Spills where there are more than `limit` segments; *count tells how often. */
@@ -128,6 +149,18 @@ static void note_chunks(struct lane *lane)
     }
 }
 
+static enum err_kind timed_flush(struct lane *lane,
+                                 const struct patience *patience, struct err *e)
+{
+    const int64_t start = clock_ms();
+    const enum err_kind rc = sink_flush(lane->sink, patience, e);
+
+    set_pace(lane, clock_ms() - start,
+             rc != ERR_NONE && !lane_stopping(lane) &&
+                 clock_ms() - start >= COMMIT_MS);
+    return rc;
+}
+
 /* Everything delivered, and no tail longer than a position may hold. */
 static enum err_kind flush(struct lane *lane, const struct patience *patience,
                            struct err *e)
@@ -138,7 +171,7 @@ static enum err_kind flush(struct lane *lane, const struct patience *patience,
         return e->kind;
     }
     do {
-        if (sink_flush(lane->sink, patience, e) != ERR_NONE) {
+        if (timed_flush(lane, patience, e) != ERR_NONE) {
             return e->kind;
         }
         note_chunks(lane);
@@ -160,6 +193,9 @@ static void complete(struct lane *lane, struct part *part)
     p->anchor = s->anchor;
     p->tail = s->tail;
     snprintf(p->claim, sizeof(p->claim), "%s", lane->nonce);
+    if (p->checked.offset < 0) {
+        p->checked = s->anchor; /* the first record ever read is trusted */
+    }
     if (target >= 0) {
         p->target_anchor = s->anchor;
         p->target_anchor.offset = target;
@@ -222,8 +258,13 @@ enum err_kind commit_now(struct lane *lane, struct err *e)
     if (lane->copy != NULL) {
         copy_reset(lane->copy);
     }
+    /* Only a new producer epoch makes a late request harmless (KAFKA-17754). It
+     * takes a whole new session: while this one gets its epoch, another process
+     * may take the lane, and only the claim protocol sees that. */
     if (sink_is_ambiguous(lane->sink)) {
-        return renew_sink(lane, e);
+        return err_set(e, ERR_RETRY,
+                       "committed, but a transaction request was sent twice or "
+                       "not answered: a new producer is needed");
     }
     return sink_begin(lane->sink, e);
 }

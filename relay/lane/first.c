@@ -67,8 +67,10 @@ static enum err_kind set_starts(struct lane *lane, struct part **parts,
     struct offset_query *end = queries_for(parts, count, false, OFFSETS_LATEST);
 
     e->kind = ERR_NONE;
-    if (ask(lane, false, at, count, e) == ERR_NONE &&
-        ask(lane, false, end, count, e) == ERR_NONE) {
+    /* The ends first: a record that comes between the two requests is then
+     * found by its time, or lies behind the end. */
+    if (ask(lane, false, end, count, e) == ERR_NONE &&
+        ask(lane, false, at, count, e) == ERR_NONE) {
         for (size_t i = 0; i < count; i++) {
             /* No record that late: at the end. */
             if (!at[i].unknown && !end[i].unknown) {

@@ -45,6 +45,7 @@ struct part {
     bool prepared;   /* known to source and sink of this session */
     bool dirty;      /* write the position even if nothing moved */
     bool refused;    /* the target refused a record: halted until a restart */
+    char halt_before[32];     /* halt.reason as it was stored */
     struct map_pointer chunk; /* on its way to the map; offset -1: none */
     int64_t logged_records;   /* of stream.records, already in the totals */
     int64_t logged_bytes;
@@ -93,13 +94,20 @@ struct lane {
     bool told_group; /* that the source group can not be committed to */
     bool settled;    /* first positions of the plan's rules are all committed */
     int64_t session_ms, last_commit_ms, last_publish_ms, last_group_ms;
+    int64_t last_check_ms; /* of anchors */
+    size_t check_from;     /* parts are checked in turn */
     struct buf scratch;
+
+    /* How slow the target is; kept over sessions. */
+    int slower;        /* in-flight bytes are halved so often */
+    int quick_commits; /* in a row */
 };
 
 enum {
-    TAKE_MS = 60000,   /* one attempt to take the lane */
-    COMMIT_MS = 25000, /* below transaction.timeout.ms */
-    STOP_MS = 6000,    /* the last commit, once told to stop */
+    TAKE_MS = 60000, /* one attempt to take the lane */
+    /* With the longest commit_interval (10 s) below transaction.timeout.ms. */
+    COMMIT_MS = 15000,
+    STOP_MS = 6000, /* the last commit, once told to stop */
     LOOKUP_MS = 20000,
 };
 
@@ -113,6 +121,8 @@ enum err_kind session_run(struct lane *lane, struct err *e) MUST_CHECK;
 enum err_kind parts_apply_plan(struct lane *lane, struct err *e) MUST_CHECK;
 /* Stops streams that have a fault and halts their parts. */
 enum err_kind parts_look(struct lane *lane, struct err *e) MUST_CHECK;
+/* Checks the anchors of running parts, some at a time. */
+enum err_kind parts_check(struct lane *lane, struct err *e) MUST_CHECK;
 /* Forgets what belonged to the session; counters stay. */
 void parts_reset(struct lane *lane);
 bool parts_all_done(const struct lane *lane);

@@ -19,6 +19,8 @@
 #include "relay/io/admin.h"
 #include "relay/lane/internal.h"
 
+enum { CHECK_AT_ONCE = 256 };
+
 static struct log_at at(const struct lane *lane, const struct part *part)
 {
     return *LOG_PARTITION(lane->set.index, part->topic, part->stream.partition);
@@ -34,8 +36,9 @@ void part_halt(struct lane *lane, struct part *part, const char *reason,
     if (part->prepared) {
         source_stop(lane->source, &part->stream);
     }
-    if (strcmp(halt->reason, reason) != 0) {
+    if (strcmp(part->halt_before, reason) != 0) {
         halt->since_ms = clock_wall_ms();
+        snprintf(part->halt_before, sizeof(part->halt_before), "%s", reason);
     }
     snprintf(halt->reason, sizeof(halt->reason), "%s", reason);
     va_start(ap, fmt);
@@ -45,6 +48,7 @@ void part_halt(struct lane *lane, struct part *part, const char *reason,
         log_write(LOG_ERROR, &where, "halted (%s): %s", reason, halt->detail);
     }
     part->state = PART_HALTED;
+    part->dirty = part->stream.next >= 0; /* a halt is part of the position */
 }
 
 static struct part *part_new(struct lane *lane, const struct plan_topic *topic,
@@ -125,6 +129,8 @@ static enum err_kind meet(struct lane *lane, struct part *part,
         return e->kind;
     }
     part->state = PART_WAITING;
+    snprintf(part->halt_before, sizeof(part->halt_before), "%s",
+             part->position.halt.reason);
     part->position.halt.reason[0] = '\0'; /* judged anew */
     if (strcmp(part->position.target_topic, topic->target) != 0) {
         part_halt(lane, part, "target_changed",
@@ -148,6 +154,12 @@ static enum err_kind plan_part(struct lane *lane,
     *out = part;
     part->in_plan = true;
     part->has_target = partition < topic->target_partitions;
+    if (part->state == PART_RUNNING &&
+        (!part->has_target || topic->target_made)) {
+        /* It is gone, or not the one that was written to: anchors tell. */
+        source_stop(lane->source, &part->stream);
+        part->state = PART_WAITING;
+    }
     part->stream.stop_at =
         topic->stop_at != NULL ? topic->stop_at[partition] : -1;
     if (part->state == PART_GONE) {
@@ -253,6 +265,11 @@ static enum err_kind settle(struct lane *lane, struct work *work, struct err *e)
     return commit_all(lane, e);
 }
 
+static bool is_done(const struct stream *s)
+{
+    return s->stop_at >= 0 && s->next >= s->stop_at;
+}
+
 static enum err_kind start_ready(struct lane *lane, struct work *work,
                                  struct err *e)
 {
@@ -277,6 +294,10 @@ static enum err_kind start_ready(struct lane *lane, struct work *work,
         struct part *part = work->ready[i];
 
         if (part->state == PART_HALTED || part->unknown) {
+            continue;
+        }
+        if (is_done(&part->stream)) {
+            part->state = PART_DONE;
             continue;
         }
         if (source_start(lane->source, &part->stream, e) != ERR_NONE) {
@@ -337,7 +358,6 @@ static enum err_kind take_fault(struct lane *lane, struct part *part,
     struct stream *s = &part->stream;
 
     source_stop(lane->source, s);
-    part->dirty = true; /* a halt is part of the position */
     switch (s->fault) {
     case STREAM_OUT_OF_RANGE:
         return halt_out_of_range(lane, part, e);
@@ -354,7 +374,6 @@ static enum err_kind take_fault(struct lane *lane, struct part *part,
                   "can't be read: %s; trying again after the next refresh",
                   s->fault_text);
         part->state = PART_WAITING;
-        part->dirty = false;
         return ERR_NONE;
     }
 }
@@ -373,12 +392,29 @@ enum err_kind parts_look(struct lane *lane, struct err *e)
             if (take_fault(lane, part, e) != ERR_NONE) {
                 return e->kind;
             }
-        } else if (s->stop_at >= 0 && s->next >= s->stop_at) {
+        } else if (is_done(s)) {
             source_stop(lane->source, s);
             part->state = PART_DONE;
         }
     }
     return ERR_NONE;
+}
+
+enum err_kind parts_check(struct lane *lane, struct err *e)
+{
+    struct part *some[CHECK_AT_ONCE];
+    size_t n = 0;
+
+    lane->last_check_ms = clock_ms();
+    for (size_t i = 0; i < lane->part_count && n < CHECK_AT_ONCE; i++) {
+        size_t at_part = (lane->check_from + i) % lane->part_count;
+
+        if (lane->parts[at_part]->state == PART_RUNNING) {
+            some[n++] = lane->parts[at_part];
+            lane->check_from = at_part + 1;
+        }
+    }
+    return anchors_check(lane, some, n, e);
 }
 
 void parts_reset(struct lane *lane)

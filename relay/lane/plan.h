@@ -16,6 +16,7 @@ struct plan_topic {
     char *target;
     int32_t partitions;        /* of the source */
     int32_t target_partitions; /* 0: the target topic does not exist yet */
+    bool target_made;          /* just now: it did not exist before */
     int64_t *stop_at; /* --until-end: end offset a partition; or NULL */
     char *blocked;    /* why it can't be copied, and the next action; or NULL */
 };

@@ -22,6 +22,7 @@
 enum {
     PUBLISH_MS = 500,
     GROUP_COMMIT_MS = 5000,
+    CHECK_MS = 60000,
     /* Below transactional.id.expiration.ms (7 days), which would forget an
      * idle lane's producer epoch. */
     HEARTBEAT_MS = 12 * 3600 * 1000,
@@ -74,6 +75,23 @@ static enum err_kind put_first_claim(struct lane *lane, struct err *e)
     return commit_now(lane, e);
 }
 
+/* A claim that came between the two readings may have settled other rules
+ * than the one that ours was made from. */
+static enum err_kind keep_settled(struct lane *lane, struct err *e)
+{
+    const char *settled =
+        lane->stored.has_before ? lane->stored.before.rules : "";
+
+    if (strcmp(lane->claim.rules, settled) == 0) {
+        return ERR_NONE;
+    }
+    snprintf(lane->claim.rules, sizeof(lane->claim.rules), "%s", settled);
+    if (commit_put_claim(lane, e) != ERR_NONE) {
+        return e->kind;
+    }
+    return commit_now(lane, e);
+}
+
 static enum err_kind take(struct lane *lane, struct err *e)
 {
     const struct patience patience = patience_of(TAKE_MS, &lane->stopped, 0);
@@ -94,10 +112,10 @@ static enum err_kind take(struct lane *lane, struct err *e)
         return e->kind;
     }
     reader_close(&lane->target_reader);
-    /* A claim that came between the two readings may have settled more. */
-    if (lane->stored.has_before) {
-        snprintf(lane->claim.rules, sizeof(lane->claim.rules), "%s",
-                 lane->stored.before.rules);
+    if (state_check(&lane->stored, lane->offsets_topic, lane->set.identity,
+                    e) != ERR_NONE ||
+        keep_settled(lane, e) != ERR_NONE) {
+        return e->kind;
     }
     return source_open(&lane->source, &source, e);
 }
@@ -138,7 +156,8 @@ static void publish(struct lane *lane)
         const struct part *part = lane->parts[i];
 
         partitions += part->state != PART_GONE;
-        halted += part->state == PART_HALTED;
+        halted += part->state == PART_HALTED ||
+                  (part->state == PART_GONE && part->stream.stop_at >= 0);
         waiting += part->state == PART_WAITING;
         if (part->state == PART_RUNNING && lag >= 0) {
             int64_t one = part_lag(lane, part);
@@ -201,6 +220,10 @@ static enum err_kind look_around(struct lane *lane, struct err *e)
     if (now - lane->last_group_ms >= GROUP_COMMIT_MS) {
         commit_to_source_group(lane);
     }
+    if (now - lane->last_check_ms >= CHECK_MS &&
+        parts_check(lane, e) != ERR_NONE) {
+        return e->kind;
+    }
     if (now - lane->last_commit_ms >= HEARTBEAT_MS) {
         if (commit_put_claim(lane, e) != ERR_NONE ||
             commit_now(lane, e) != ERR_NONE) {
@@ -219,8 +242,9 @@ static enum err_kind run_once(struct lane *lane, struct err *e)
         .stopped = &lane->stopped,
     };
 
+    /* Parts are looked at between transactions: that may take a while. */
     if (copy_run(lane->copy, &limits, e) != ERR_NONE ||
-        parts_look(lane, e) != ERR_NONE || commit_all(lane, e) != ERR_NONE) {
+        commit_all(lane, e) != ERR_NONE || parts_look(lane, e) != ERR_NONE) {
         return e->kind;
     }
     return look_around(lane, e);
@@ -289,6 +313,7 @@ enum err_kind session_run(struct lane *lane, struct err *e)
     e->kind = ERR_NONE;
     lane->last_commit_ms = clock_ms();
     lane->last_publish_ms = 0;
+    lane->last_check_ms = clock_ms();
     rc = take(lane, e);
     if (rc != ERR_NONE) {
         goto done;

@@ -310,7 +310,15 @@ enum err_kind ground_prepare(const struct config *cfg, struct admin *source,
         return e->kind;
     }
     if (g.offsets_partitions == 0 && refuse_lost_state(&g, e) != ERR_NONE) {
-        return e->kind;
+        /* Unless another process has made them meanwhile. */
+        const struct err refused = *e;
+        if (look(&g, e) != ERR_NONE) {
+            return e->kind;
+        }
+        if (g.offsets_partitions == 0) {
+            *e = refused;
+            return e->kind;
+        }
     }
     if (g.offsets_partitions == 0 || g.map_partitions == 0) {
         if (create(&g, e) != ERR_NONE || wait_until_there(&g, e) != ERR_NONE) {

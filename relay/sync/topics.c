@@ -30,6 +30,7 @@ struct topics {
 /* End offsets of a topic at the first refresh. */
 struct ends {
     int32_t partitions;
+    bool unknown; /* not to be read; at[] tells nothing */
     int64_t at[];
 };
 
@@ -251,6 +252,13 @@ static enum err_kind look_at_target(struct topics *topics, struct plan *plan,
     return ERR_NONE;
 }
 
+static void mark_made(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        plan->topics[i].target_made = plan->topics[i].target_partitions == 0;
+    }
+}
+
 static enum err_kind create_missing(struct topics *topics, struct plan *plan,
                                     const struct patience *patience,
                                     struct err *e)
@@ -264,6 +272,7 @@ static enum err_kind create_missing(struct topics *topics, struct plan *plan,
         return ERR_NONE;
     }
     if (sync->topics_create) {
+        mark_made(plan);
         asked |= fulfil(topics, plan, true, admin_create, patience);
     }
     if (sync->topics_partitions) {
@@ -304,7 +313,7 @@ static void block_hopeless(struct topics *topics, struct plan *plan)
                        t->target, (int)t->target_partitions,
                        topics->cfg->target.name, (int)t->partitions, setting);
         tell(topics, LOG_WARN, t->name, text);
-        if (topics->until_end) {
+        if (topics->until_end && t->blocked == NULL) {
             t->blocked = text;
         } else {
             free(text);
@@ -339,7 +348,8 @@ static enum err_kind read_ends(struct topics *topics, const struct plan *plan,
             1, sizeof(*ends) + (size_t)t->partitions * sizeof(ends->at[0]));
         ends->partitions = t->partitions;
         for (int32_t p = 0; p < t->partitions; p++) {
-            ends->at[p] = queries[count++].offset;
+            ends->at[p] = queries[count].unknown ? -1 : queries[count].offset;
+            ends->unknown |= queries[count++].unknown;
         }
         table_put(topics->ends, t->name, ends);
     }
@@ -363,6 +373,10 @@ static void apply_ends(struct topics *topics, struct plan *plan)
         }
         if (t->partitions > ends->partitions) {
             t->partitions = ends->partitions;
+        }
+        if (ends->unknown) {
+            t->blocked = mem_printf("its end offsets can't be read; grant "
+                                    "Describe on it, or exclude it");
         }
         t->stop_at = mem_calloc((size_t)t->partitions, sizeof(*t->stop_at));
         memcpy(t->stop_at, ends->at,

@@ -153,7 +153,7 @@ static const struct broken values[] = {
      "relay.yaml:6:10: delivery.lanes: \"257\" is out of range: 1 to 256\n"},
     {GOOD "delivery:\n  commit_interval: 30s\n",
      "relay.yaml:6:20: delivery.commit_interval: \"30s\" is out of range: 10ms "
-     "to 25s\n"},
+     "to 10s\n"},
     {GOOD "delivery:\n  commit_interval: 5\n",
      "relay.yaml:6:20: delivery.commit_interval: \"5\" is not a time such as "
      "100ms, 30s, 5m, 12h or 7d\n"},
