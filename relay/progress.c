@@ -14,24 +14,6 @@
 
 enum { LINE_MS = 10000, BLOCK_MS = 500 };
 
-void totals_add(struct totals *t, const struct lane_status *lane)
-{
-    t->records += lane->records;
-    t->bytes += lane->bytes;
-    t->partitions += lane->partitions;
-    t->halted += lane->halted;
-    t->waiting += lane->waiting;
-    t->commits += lane->commits;
-    t->restarts += lane->restarts;
-    t->lanes++;
-    t->by_state[lane->state]++;
-    if (lane->lag < 0) {
-        t->lag_known = false;
-    } else {
-        t->lag += lane->lag;
-    }
-}
-
 void progress_init(struct progress *p, const char *source, const char *target)
 {
     const char *term = getenv("TERM");
@@ -76,8 +58,8 @@ static void show_block(const struct progress *p, const struct totals *t,
     const bool colour = getenv("NO_COLOR") == NULL;
     char block[1024], records[24], rate[24], bytes[24], byte_rate[24], lag[32];
 
-    human(records, sizeof(records), (double)(t->records + p->gone_records));
-    human(bytes, sizeof(bytes), (double)(t->bytes + p->gone_bytes));
+    human(records, sizeof(records), (double)(t->records + p->gone.records));
+    human(bytes, sizeof(bytes), (double)(t->bytes + p->gone.bytes));
     human(rate, sizeof(rate), records_s);
     human(byte_rate, sizeof(byte_rate), bytes_s);
     lag_text(lag, sizeof(lag), t);
@@ -108,7 +90,7 @@ static void show_line(const struct progress *p, const struct totals *t,
               "status: %" PRId64 " records, %.0f records/s, %.0f bytes/s, "
               "lag %s, lanes %d/%d running, partitions %" PRId64 " (%" PRId64
               " waiting, %" PRId64 " halted)",
-              t->records + p->gone_records, records_s, bytes_s, lag,
+              t->records + p->gone.records, records_s, bytes_s, lag,
               t->by_state[LANE_RUNNING], t->lanes, t->partitions, t->waiting,
               t->halted);
 }
@@ -116,8 +98,8 @@ static void show_line(const struct progress *p, const struct totals *t,
 void progress_show(struct progress *p, const struct totals *t)
 {
     const int64_t now = clock_ms();
-    const int64_t records = t->records + p->gone_records;
-    const int64_t bytes = t->bytes + p->gone_bytes;
+    const int64_t records = t->records + p->gone.records;
+    const int64_t bytes = t->bytes + p->gone.bytes;
     double seconds = (double)(now - p->last_ms) / 1000;
     double records_s, bytes_s;
 
@@ -139,6 +121,6 @@ void progress_end(struct progress *p, const struct totals *t)
     }
     log_write(LOG_INFO, NULL,
               "ended: %" PRId64 " records, %" PRId64 " bytes copied in %.1f s",
-              t->records + p->gone_records, t->bytes + p->gone_bytes,
+              t->records + p->gone.records, t->bytes + p->gone.bytes,
               (double)(clock_ms() - p->start_ms) / 1000);
 }

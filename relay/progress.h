@@ -9,25 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "relay/lane/lane.h"
-
-/* All lanes of this process together. */
-struct totals {
-    int64_t records, bytes, lag, partitions, halted, waiting, commits, restarts;
-    bool lag_known;
-    int lanes; /* granted to this process */
-    int by_state[LANE_STOPPED + 1];
-};
+#include "relay/crew.h"
 
 struct progress {
     const char *source, *target;
     bool terminal;
     int64_t start_ms, last_ms;
     int64_t last_records, last_bytes;
-    int64_t gone_records, gone_bytes; /* of lanes that have moved away */
+    struct totals gone; /* of lanes that have moved away */
 };
-
-void totals_add(struct totals *t, const struct lane_status *lane);
 
 void progress_init(struct progress *p, const char *source, const char *target);
 

@@ -24,15 +24,14 @@
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
+#include "relay/crew.h"
 #include "relay/io/group.h"
-#include "relay/lane/lane.h"
 #include "relay/lane/names.h"
 #include "relay/progress.h"
 #include "relay/sync/ground.h"
 #include "relay/sync/topics.h"
 
 enum {
-    LANES_MAX = 256,
     GROUP_POLL_MS = 100,
     GROUP_POLL_FAST_MS = 10, /* until the first assignment */
     WORK_MS = 60000,         /* one refresh */
@@ -64,10 +63,8 @@ struct relay {
     bool grounded;
     struct identity identity;
 
-    struct plan *plan;
     struct group *group;
-    struct lane *lanes[LANES_MAX];
-    bool granted[LANES_MAX], stop_sent[LANES_MAX];
+    struct crew crew;
     bool work_again; /* something changed while the worker was at it */
     struct progress progress;
     struct err group_error;
@@ -129,111 +126,39 @@ static void on_lane_changed(void *arg)
     uv_async_send(&r->lane_news);
 }
 
-static void free_lane(struct relay *r, int k)
-{
-    struct lane_status status;
-
-    lane_status(r->lanes[k], &status);
-    r->progress.gone_records += status.records;
-    r->progress.gone_bytes += status.bytes;
-    lane_free(&r->lanes[k]);
-    r->stop_sent[k] = false;
-}
-
-static void start_lane(struct relay *r, int k)
-{
-    const struct lane_settings settings = {
-        .cfg = r->cfg,
-        .identity = &r->identity,
-        .host = r->host,
-        .index = k,
-        .until_end = r->options.until_end,
-        .changed = on_lane_changed,
-        .arg = r,
-    };
-
-    r->lanes[k] = lane_start(&settings);
-    if (r->plan != NULL) {
-        lane_set_plan(r->lanes[k], r->plan);
-    }
-}
-
-/* Brings one lane nearer to what is wanted. */
-static void reconcile_lane(struct relay *r, int k)
-{
-    const bool wanted = r->granted[k] && atomic_load(&r->stopped) == 0;
-    struct lane_status status;
-
-    if (r->lanes[k] != NULL) {
-        lane_status(r->lanes[k], &status);
-        if (status.state == LANE_STOPPED) {
-            free_lane(r, k);
-        } else if (!wanted && !r->stop_sent[k]) {
-            r->stop_sent[k] = true;
-            lane_stop(r->lanes[k]);
-        }
-    }
-    if (r->lanes[k] == NULL && wanted) {
-        start_lane(r, k);
-    }
-}
-
-static struct totals sum(struct relay *r)
-{
-    struct totals t = {.lag_known = true};
-    struct lane_status status;
-
-    for (int k = 0; k < LANES_MAX; k++) {
-        if (r->lanes[k] != NULL) {
-            lane_status(r->lanes[k], &status);
-            totals_add(&t, &status);
-        }
-    }
-    return t;
-}
-
 static void check_refused(struct relay *r)
 {
-    struct lane_status status;
     struct err e;
+    int32_t k = crew_refused(&r->crew, &e);
 
-    for (int k = 0; k < LANES_MAX; k++) {
-        if (r->lanes[k] == NULL) {
-            continue;
-        }
-        lane_status(r->lanes[k], &status);
-        if (status.state == LANE_REFUSED && atomic_load(&r->stopped) == 0) {
-            lane_error(r->lanes[k], &e);
-            log_write(LOG_ERROR, LOG_LANE(k), "%s", e.text);
-            begin_stop(r, err_exit_code(e.kind));
-        }
+    if (k >= 0 && !r->crew.leaving) {
+        log_write(LOG_ERROR, LOG_LANE(k), "%s", e.text);
+        begin_stop(r, err_exit_code(e.kind));
     }
 }
 
+/* Without a lane it stands by: those who have them may leave before the end. */
 static void check_end(struct relay *r, const struct totals *t)
 {
-    /* Without a lane it stands by: those who have them may leave before the
-     * end. */
-    if (r->options.until_end && r->plan != NULL && t->lanes > 0 &&
-        atomic_load(&r->stopped) == 0 && t->by_state[LANE_DONE] == t->lanes) {
-        if (t->halted > 0) {
-            log_write(LOG_ERROR, NULL,
-                      "%lld partitions are halted: not everything was copied",
-                      (long long)t->halted);
-        }
-        begin_stop(r, t->halted > 0 ? 1 : EXIT_SUCCESS);
+    if (!r->options.until_end || r->crew.plan == NULL || r->crew.leaving ||
+        t->lanes == 0 || t->by_state[LANE_DONE] < t->lanes) {
+        return;
     }
+    if (t->halted > 0) {
+        log_write(LOG_ERROR, NULL,
+                  "%lld partitions are halted: not everything was copied",
+                  (long long)t->halted);
+    }
+    begin_stop(r, t->halted > 0 ? 1 : EXIT_SUCCESS);
 }
 
 static void reconcile(struct relay *r)
 {
-    for (int k = 0; k < LANES_MAX; k++) {
-        reconcile_lane(r, k);
-    }
-    struct totals t = sum(r);
+    crew_reconcile(&r->crew, &r->progress.gone);
+    struct totals t = crew_totals(&r->crew);
     check_refused(r);
     check_end(r, &t);
-    if (atomic_load(&r->stopped) != 0 && t.lanes == 0 && !r->working) {
+    if (r->crew.leaving && t.lanes == 0 && !r->working) {
         uv_stop(&r->loop);
     }
 }
@@ -245,39 +170,15 @@ static void on_lane_news(uv_async_t *async)
 
 /* ---- the group ---- */
 
-static void log_granted(struct relay *r)
-{
-    char text[512] = "";
-    size_t len = 0;
-
-    for (int k = 0; k < LANES_MAX && len + 8 < sizeof(text); k++) {
-        if (r->granted[k]) {
-            len += (size_t)snprintf(text + len, sizeof(text) - len, " %d", k);
-        }
-    }
-    log_write(LOG_INFO, NULL, "lanes of this process:%s",
-              len > 0 ? text : " none; standing by");
-}
-
 static void on_assigned(void *arg, const int32_t *lanes, size_t count)
 {
     struct relay *r = arg;
-    bool had_lane_0 = r->granted[0];
+    const bool had_lane_0 = r->crew.granted[0];
 
-    memset(r->granted, 0, sizeof(r->granted));
-    for (size_t i = 0; i < count; i++) {
-        int32_t k = lanes[i];
-        if (k >= 0 && k < r->cfg->delivery.lanes) { /* extra ones are unused */
-            r->granted[k] = true;
-            if (r->lanes[k] != NULL) {
-                lane_granted(r->lanes[k]);
-            }
-        }
-    }
+    crew_grant(&r->crew, lanes, count, r->cfg->delivery.lanes);
     uv_timer_set_repeat(&r->group_timer, GROUP_POLL_MS);
-    log_granted(r);
     reconcile(r);
-    if (r->granted[0] && !had_lane_0) {
+    if (r->crew.granted[0] && !had_lane_0) {
         start_work(r); /* its owner makes what is missing on the target */
     }
 }
@@ -345,7 +246,7 @@ static int64_t next_refresh_ms(struct relay *r)
 {
     const int64_t interval = r->cfg->sync.topics_interval_ms;
 
-    if (r->plan->waiting == 0) {
+    if (r->crew.plan->waiting == 0) {
         r->waiting_tries = 0;
         return interval;
     }
@@ -353,18 +254,6 @@ static int64_t next_refresh_ms(struct relay *r)
         return interval;
     }
     return interval < WAITING_MS ? interval : WAITING_MS;
-}
-
-static void take_new_plan(struct relay *r)
-{
-    plan_release(&r->plan);
-    r->plan = r->new_plan;
-    r->new_plan = NULL;
-    for (int k = 0; k < LANES_MAX; k++) {
-        if (r->lanes[k] != NULL) {
-            lane_set_plan(r->lanes[k], r->plan);
-        }
-    }
 }
 
 static void on_worked(uv_work_t *work, int status)
@@ -381,7 +270,8 @@ static void on_worked(uv_work_t *work, int status)
             log_write(LOG_INFO, NULL, "both clusters answer again");
         }
         r->failures = 0;
-        take_new_plan(r);
+        crew_set_plan(&r->crew, r->new_plan); /* takes it over */
+        r->new_plan = NULL;
         uv_timer_start(&r->refresh_timer, on_refresh_timer,
                        (uint64_t)next_refresh_ms(r), 0);
         if (r->group == NULL) {
@@ -402,7 +292,7 @@ static void start_work(struct relay *r)
     }
     r->work_again = false;
     r->working = true;
-    r->create = r->granted[0];
+    r->create = r->crew.granted[0];
     r->work.data = r;
     VERIFY(uv_queue_work(&r->loop, &r->work, work_main, on_worked) == 0);
 }
@@ -427,6 +317,7 @@ static void begin_stop(struct relay *r, int exit_code)
     }
     r->exit_code = exit_code;
     atomic_store(&r->stopped, clock_ms());
+    r->crew.leaving = true;
     uv_timer_stop(&r->refresh_timer);
     uv_timer_start(&r->end_timer, on_end_timer, END_MS, 0);
     uv_async_send(&r->lane_news); /* reconcile stops the lanes */
@@ -452,7 +343,7 @@ static void on_signal(uv_signal_t *handle, int number)
 static void on_progress_timer(uv_timer_t *timer)
 {
     struct relay *r = timer->data;
-    struct totals t = sum(r);
+    struct totals t = crew_totals(&r->crew);
 
     progress_show(&r->progress, &t);
 }
@@ -498,7 +389,7 @@ static void close_all(struct relay *r)
     topics_free(&r->topics);
     admin_close(&r->source);
     admin_close(&r->target);
-    plan_release(&r->plan);
+    plan_release(&r->crew.plan);
     plan_release(&r->new_plan);
 }
 
@@ -519,6 +410,14 @@ int relay_run(const struct config *cfg, const struct relay_options *options)
 
     r->cfg = cfg;
     r->options = *options;
+    r->crew.lane = (struct lane_settings){
+        .cfg = cfg,
+        .identity = &r->identity,
+        .host = r->host,
+        .until_end = options->until_end,
+        .changed = on_lane_changed,
+        .arg = r,
+    };
     gethostname(r->host, sizeof(r->host) - 1);
     srandom((unsigned)clock_wall_ms() ^ (unsigned)getpid());
     signal(SIGPIPE, SIG_IGN);
@@ -534,7 +433,7 @@ int relay_run(const struct config *cfg, const struct relay_options *options)
     start_work(r);
     uv_run(&r->loop, UV_RUN_DEFAULT);
 
-    struct totals t = sum(r);
+    struct totals t = crew_totals(&r->crew);
     close_all(r);
     progress_end(&r->progress, &t);
     exit_code = r->exit_code;
