@@ -32,7 +32,7 @@
 #include "relay/sync/topics.h"
 
 enum {
-    GROUP_POLL_MS = 100,
+    GROUP_POLL_MS = 200,
     GROUP_POLL_FAST_MS = 10, /* until the first assignment */
     WORK_MS = 60000,         /* one refresh */
     RETRY_MIN_MS = 500,
@@ -40,7 +40,7 @@ enum {
     WAITING_MS = 2000, /* refresh sooner while target partitions are missing */
     WAITING_TRIES = 10,
     END_MS = 9000, /* a stop takes no longer */
-    LEAVE_MS = 1500,
+    LEAVE_MS = 1000,
 };
 
 struct relay {
@@ -398,7 +398,7 @@ static void close_all(struct relay *r)
  * little of them: half as much again as buffer_memory. */
 static void tame_malloc(const struct config *cfg)
 {
-    mallopt(M_ARENA_MAX, (int)cfg->delivery.lanes);
+    mallopt(M_ARENA_MAX, 1 + (int)cfg->delivery.lanes / 4);
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }

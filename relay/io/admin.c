@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "relay/base/mem.h"
 #include "relay/io/client.h"
@@ -12,6 +13,8 @@
 enum {
     SLICE_MS = 1000,
     REQUEST_MS = 15000,
+    LEADER_TRIES = 20,
+    LEADER_NAP_MS = 100,
     TELL_AFTER = 4, /* slices with a connection error: time to tell it */
 };
 
@@ -406,6 +409,16 @@ static bool is_about_topic(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
 }
 
+/* Passes by itself, once the client knows who leads now. */
+static bool is_about_leader(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+           code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH ||
+           code == RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH ||
+           code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
+}
+
 static size_t same_topic(const struct offset_query *queries, size_t count)
 {
     size_t n = 1;
@@ -420,6 +433,7 @@ enum err_kind admin_offsets(struct admin *admin, struct offset_query *queries,
                             size_t count, const struct patience *patience,
                             struct err *e)
 {
+    const struct timespec nap = {.tv_nsec = LEADER_NAP_MS * 1000000L};
     rd_kafka_resp_err_t code;
 
     e->kind = ERR_NONE;
@@ -428,6 +442,14 @@ enum err_kind admin_offsets(struct admin *admin, struct offset_query *queries,
     }
     code =
         ask_offsets(admin, queries, count, patience_left(patience, REQUEST_MS));
+    for (int tries = 0; is_about_leader(code) && tries < LEADER_TRIES &&
+                        patience_left(patience, 1) > 0;
+         tries++) {
+        nanosleep(&nap, NULL); /* a topic made just now, or a broker gone */
+        client_warm(&admin->client, patience_left(patience, SLICE_MS));
+        code = ask_offsets(admin, queries, count,
+                           patience_left(patience, REQUEST_MS));
+    }
     for (size_t i = 0, n; i < count && is_about_topic(code); i += n) {
         n = same_topic(queries + i, count - i);
         rd_kafka_resp_err_t one = ask_offsets(

@@ -20,7 +20,6 @@
 enum {
     BATCH = 1000,
     ROOM_WAIT_MS = 5,
-    IDLE_WAIT_MS = 100,
     /* Counted for a record beside its bytes: what is kept of it until the
      * commit (a segment, at worst). So commit_bytes bounds that too. */
     RECORD_BYTES = 64,
@@ -30,9 +29,11 @@ struct copy {
     struct source *source;
     struct sink *sink;
     rd_kafka_message_t *batch[BATCH];
-    size_t at, count; /* batch[at .. count) is still to be handed over */
-    int64_t bytes;    /* since copy_reset */
-    bool moved;       /* since copy_reset */
+    size_t at, count;  /* batch[at .. count) is still to be handed over */
+    int64_t bytes;     /* since copy_reset */
+    bool moved;        /* since copy_reset */
+    int64_t moved_ms;  /* clock_ms of the first that moved since then */
+    int64_t called_ms; /* clock_ms of copy_run's call */
 };
 
 struct copy *copy_open(struct source *source, struct sink *sink)
@@ -69,6 +70,15 @@ static void fault(struct stream *s, enum stream_fault kind, const char *text)
     }
 }
 
+static void note_moved(struct copy *copy, struct stream *s)
+{
+    if (!copy->moved) {
+        copy->moved = true;
+        copy->moved_ms = clock_ms();
+    }
+    s->moved = true;
+}
+
 /* Everything on the queue that is not a record. Consumes m. */
 static enum err_kind take_event(struct copy *copy, struct stream *s,
                                 rd_kafka_message_t *m, struct err *e)
@@ -83,7 +93,7 @@ static enum err_kind take_event(struct copy *copy, struct stream *s,
         if (m->offset > s->next &&
             s->fault == STREAM_OK) { /* markers and aborted records */
             s->next = m->offset;
-            s->moved = copy->moved = true;
+            note_moved(copy, s);
         }
     } else if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
                code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
@@ -121,7 +131,8 @@ static void set_anchor(struct stream *s, const rd_kafka_message_t *m)
         crc32c_of(crc32c_of(0, m->key, m->key_len), m->payload, m->len);
 }
 
-static bool ends_run(const struct copy *copy, const rd_kafka_message_t *m)
+static bool ends_run(const struct copy *copy, const struct stream *s,
+                     const rd_kafka_message_t *m)
 {
     const rd_kafka_message_t *next;
 
@@ -129,7 +140,8 @@ static bool ends_run(const struct copy *copy, const rd_kafka_message_t *m)
         return true;
     }
     next = copy->batch[copy->at + 1];
-    return next->err != RD_KAFKA_RESP_ERR_NO_ERROR || next->rkt != m->rkt ||
+    return (s->stop_at >= 0 && next->offset >= s->stop_at) ||
+           next->err != RD_KAFKA_RESP_ERR_NO_ERROR || next->rkt != m->rkt ||
            next->partition != m->partition;
 }
 
@@ -144,7 +156,7 @@ static bool is_unwanted(struct stream *s, const rd_kafka_message_t *m)
     if (s->stop_at >= 0 && m->offset >= s->stop_at) {
         if (s->next < s->stop_at) { /* markers at most lie between */
             s->next = s->stop_at;
-            s->moved = true;
+            s->moved = true; /* written with the next commit */
         }
         return true;
     }
@@ -168,7 +180,7 @@ static enum err_kind take_one(struct copy *copy, struct err *e)
         rd_kafka_message_destroy(m);
         return ERR_NONE;
     }
-    if (ends_run(copy, m)) {
+    if (ends_run(copy, s, m)) {
         set_anchor(s, m);
     }
     copy->at++;
@@ -177,17 +189,25 @@ static enum err_kind take_one(struct copy *copy, struct err *e)
     }
     s->next = next;
     s->at_end = false;
-    s->moved = copy->moved = true;
+    note_moved(copy, s);
     s->records++;
     s->bytes += bytes;
     copy->bytes += bytes + RECORD_BYTES;
     return ERR_NONE;
 }
 
-static bool is_over(const struct copy_limits *limits)
+/* Until the first record moves, copy_run waits for one; from then on the
+ * commit interval counts. */
+static int64_t left_ms(const struct copy *copy,
+                       const struct copy_limits *limits)
 {
-    return clock_ms() >= limits->until_ms ||
-           (limits->stopped != NULL && atomic_load(limits->stopped) != 0);
+    const int64_t now = clock_ms();
+
+    if (limits->stopped != NULL && atomic_load(limits->stopped) != 0) {
+        return 0;
+    }
+    return copy->moved ? copy->moved_ms + limits->interval_ms - now
+                       : copy->called_ms + limits->idle_ms - now;
 }
 
 /* Waits for room for the batch's next message; false: not in time. */
@@ -197,7 +217,7 @@ static bool wait_for_room(struct copy *copy, const struct copy_limits *limits)
     const int64_t bytes = (int64_t)(m->len + m->key_len);
 
     while (!sink_has_room(copy->sink, bytes)) {
-        if (is_over(limits)) {
+        if (left_ms(copy, limits) <= 0) {
             return false;
         }
         sink_poll(copy->sink, ROOM_WAIT_MS);
@@ -224,14 +244,13 @@ enum err_kind copy_run(struct copy *copy, const struct copy_limits *limits,
 {
     int64_t left;
 
+    copy->called_ms = clock_ms();
     do {
         if (copy->at == copy->count) {
-            left = limits->until_ms - clock_ms();
-            left = left < 0 ? 0 : left;
+            left = left_ms(copy, limits);
             copy->at = 0;
-            copy->count = source_read(
-                copy->source, left < IDLE_WAIT_MS ? (int)left : IDLE_WAIT_MS,
-                copy->batch, BATCH);
+            copy->count = source_read(copy->source, left > 0 ? (int)left : 0,
+                                      copy->batch, BATCH);
         }
         if (take_batch(copy, limits, e) != ERR_NONE) {
             return e->kind;
@@ -240,8 +259,7 @@ enum err_kind copy_run(struct copy *copy, const struct copy_limits *limits,
         if (sink_failure(copy->sink, e) != ERR_NONE) {
             return e->kind;
         }
-        /* While there is nothing to commit, the lane looks around. */
-    } while (copy->moved && copy->bytes < limits->bytes && !is_over(limits));
+    } while (copy->bytes < limits->bytes && left_ms(copy, limits) > 0);
     return ERR_NONE;
 }
 

@@ -23,7 +23,8 @@ struct copy *copy_open(struct source *source, struct sink *sink);
 void copy_close(struct copy **copy);
 
 struct copy_limits {
-    int64_t until_ms;         /* clock_ms: return then, at the latest */
+    int64_t interval_ms;      /* return so long after the first record moved */
+    int64_t idle_ms;          /* return when none has come for so long */
     int64_t bytes;            /* return when so many have been handed over since
                                  copy_reset */
     const stop_time *stopped; /* return soon once it is set; or NULL */

@@ -220,6 +220,7 @@ static struct looked_topic *topic_for(struct reader *reader,
         }
         topic->count = l->partition + 1;
     }
+    VERIFY(topic->by_partition[l->partition] == NULL); /* one at a time */
     topic->by_partition[l->partition] = l;
     return topic;
 }

@@ -332,8 +332,20 @@ bool source_watermarks(const struct source *source, const struct stream *stream,
            *high >= 0;
 }
 
+static void commit_and_wait(struct source *source,
+                            rd_kafka_topic_partition_list_t *list, int wait_ms)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(source->client.rk);
+
+    if (rd_kafka_commit_queue(source->client.rk, list, queue, on_commit,
+                              &source->client) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_queue_poll_callback(queue, wait_ms);
+    }
+    rd_kafka_queue_destroy(queue);
+}
+
 void source_commit(struct source *source, struct stream *const *streams,
-                   size_t count)
+                   size_t count, int wait_ms)
 {
     rd_kafka_topic_partition_list_t *list;
 
@@ -346,7 +358,11 @@ void source_commit(struct source *source, struct stream *const *streams,
                                           streams[i]->partition)
             ->offset = streams[i]->next;
     }
-    rd_kafka_commit(source->client.rk, list, 1);
+    if (wait_ms > 0) {
+        commit_and_wait(source, list, wait_ms);
+    } else {
+        rd_kafka_commit(source->client.rk, list, 1);
+    }
     rd_kafka_topic_partition_list_destroy(list);
 }
 

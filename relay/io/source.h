@@ -63,10 +63,10 @@ bool source_watermarks(const struct source *source, const struct stream *stream,
                        int64_t *low, int64_t *high);
 
 /* Tells the source's group where the moved streams are, so that ordinary lag
- * tools see it. Not waited for; a failure is reported once by
- * source_commit_failure. Nothing rests on it. */
+ * tools see it. Waited for at most wait_ms (0: not at all); a
+ * failure is reported once by source_commit_failure. Nothing rests on it. */
 void source_commit(struct source *source, struct stream *const *streams,
-                   size_t count);
+                   size_t count, int wait_ms);
 const char *source_commit_failure(struct source *source);
 
 /* Serves error callbacks; newest connection error, "" for none. */

@@ -24,12 +24,11 @@ static struct patience commit_patience(const struct lane *lane)
     return patience_of(COMMIT_MS, &lane->stopped, STOP_MS);
 }
 
-/* Half of the lane's share of buffer_memory is in flight at most; less, where
- * the target is so slow that it could not take that much within a commit. */
+/* Less in flight than allowed, where the target is so slow that it could not
+ * take as much within a commit. */
 static int64_t pace_bytes(const struct lane *lane)
 {
-    const struct delivery_config *d = &lane->set.cfg->delivery;
-    const int64_t bytes = (d->buffer_memory / d->lanes / 2) >> lane->slower;
+    const int64_t bytes = lane_bytes(lane) >> lane->slower;
 
     return bytes > PACE_MIN_BYTES ? bytes : PACE_MIN_BYTES;
 }

@@ -107,9 +107,14 @@ enum {
     TAKE_MS = 60000, /* one attempt to take the lane */
     /* With the longest commit_interval (10 s) below transaction.timeout.ms. */
     COMMIT_MS = 15000,
-    STOP_MS = 6000, /* the last commit, once told to stop */
+    STOP_MS = 4000, /* the last commit, once told to stop */
     LOOKUP_MS = 20000,
 };
+
+/* Bytes of records that may be fetched ahead, and again so many in flight. Both
+ * together are three quarters of the lane's share of buffer_memory: the rest is
+ * for what librdkafka holds beside the records. */
+int64_t lane_bytes(const struct lane *lane);
 
 /* session.c: takes the lane and runs it. ERR_NONE: told to stop, or done. */
 enum err_kind session_run(struct lane *lane, struct err *e) MUST_CHECK;

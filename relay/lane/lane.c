@@ -51,6 +51,13 @@ void lane_enter(struct lane *lane, enum lane_state state)
     }
 }
 
+int64_t lane_bytes(const struct lane *lane)
+{
+    const struct delivery_config *d = &lane->set.cfg->delivery;
+
+    return d->buffer_memory / d->lanes * 3 / 8;
+}
+
 bool lane_stopping(const struct lane *lane)
 {
     return atomic_load(&lane->stopped) != 0;

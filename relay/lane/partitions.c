@@ -405,9 +405,11 @@ enum err_kind parts_check(struct lane *lane, struct err *e)
     struct part *some[CHECK_AT_ONCE];
     size_t n = 0;
 
+    const size_t from = lane->check_from;
+
     lane->last_check_ms = clock_ms();
     for (size_t i = 0; i < lane->part_count && n < CHECK_AT_ONCE; i++) {
-        size_t at_part = (lane->check_from + i) % lane->part_count;
+        size_t at_part = (from + i) % lane->part_count;
 
         if (lane->parts[at_part]->state == PART_RUNNING) {
             some[n++] = lane->parts[at_part];

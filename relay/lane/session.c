@@ -20,8 +20,10 @@
 #include "relay/lane/internal.h"
 
 enum {
+    IDLE_MS = 1000, /* how soon an idle lane sees a stop or a newer plan */
     PUBLISH_MS = 500,
     GROUP_COMMIT_MS = 5000,
+    LAST_GROUP_COMMIT_MS = 1000,
     CHECK_MS = 60000,
     /* Below transactional.id.expiration.ms (7 days), which would forget an
      * idle lane's producer epoch. */
@@ -41,8 +43,11 @@ static enum err_kind read_state(struct lane *lane, struct err *e)
             ERR_NONE) {
         return e->kind;
     }
-    return state_check(&lane->stored, lane->offsets_topic, lane->set.identity,
-                       e);
+    if (state_check(&lane->stored, lane->offsets_topic, lane->set.identity,
+                    e) != ERR_NONE) {
+        return e->kind;
+    }
+    return state_check_positions(&lane->stored, e);
 }
 
 static void make_claim(struct lane *lane)
@@ -99,7 +104,7 @@ static enum err_kind take(struct lane *lane, struct err *e)
     const struct source_settings source = {
         .cluster = &cfg->source,
         .group = lane->group,
-        .fetch_bytes = cfg->delivery.buffer_memory / cfg->delivery.lanes / 2,
+        .fetch_bytes = lane_bytes(lane),
     };
 
     if (read_state(lane, e) != ERR_NONE ||
@@ -172,7 +177,7 @@ static void publish(struct lane *lane)
 }
 
 /* Offsets for ordinary lag tools; nothing rests on them. */
-static void commit_to_source_group(struct lane *lane)
+static void commit_to_source_group(struct lane *lane, int wait_ms)
 {
     struct stream **moved;
     size_t n = 0;
@@ -188,7 +193,7 @@ static void commit_to_source_group(struct lane *lane)
             moved[n++] = &part->stream;
         }
     }
-    source_commit(lane->source, moved, n);
+    source_commit(lane->source, moved, n, wait_ms);
     free(moved);
     const char *failure = source_commit_failure(lane->source);
     if (failure[0] != '\0' && !lane->told_group) {
@@ -218,7 +223,7 @@ static enum err_kind look_around(struct lane *lane, struct err *e)
         }
     }
     if (now - lane->last_group_ms >= GROUP_COMMIT_MS) {
-        commit_to_source_group(lane);
+        commit_to_source_group(lane, 0);
     }
     if (now - lane->last_check_ms >= CHECK_MS &&
         parts_check(lane, e) != ERR_NONE) {
@@ -237,7 +242,8 @@ static enum err_kind run_once(struct lane *lane, struct err *e)
 {
     const struct delivery_config *delivery = &lane->set.cfg->delivery;
     const struct copy_limits limits = {
-        .until_ms = clock_ms() + delivery->commit_interval_ms,
+        .interval_ms = delivery->commit_interval_ms,
+        .idle_ms = IDLE_MS,
         .bytes = delivery->commit_bytes,
         .stopped = &lane->stopped,
     };
@@ -257,11 +263,11 @@ static enum err_kind run(struct lane *lane, struct err *e)
             return e->kind;
         }
         if (lane->set.until_end && parts_all_done(lane)) {
-            publish(lane);
-            commit_to_source_group(lane);
-            return ERR_NONE;
+            break;
         }
     }
+    publish(lane);
+    commit_to_source_group(lane, LAST_GROUP_COMMIT_MS);
     return ERR_NONE;
 }
 

@@ -197,3 +197,23 @@ enum err_kind state_position(const struct state *s, const char *topic,
     }
     return ERR_NONE;
 }
+
+enum err_kind state_check_positions(const struct state *s, struct err *e)
+{
+    const struct state_value *value;
+    struct position position;
+    const char *key;
+    size_t at = 0;
+
+    while ((value = table_next(s->positions, &at, &key)) != NULL) {
+        if (value->len == 0) {
+            continue;
+        }
+        if (position_decode(&position, value->data, value->len, e) !=
+            ERR_NONE) {
+            return err_prefix(e, "lane %d, %s", (int)s->lane, key);
+        }
+        position_free(&position);
+    }
+    return ERR_NONE;
+}

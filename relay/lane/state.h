@@ -50,6 +50,11 @@ enum err_kind state_check(const struct state *s, const char *topic,
                           const struct identity *want,
                           struct err *e) MUST_CHECK;
 
+/* ERR_STATE when one of the positions can't be used: found out before anybody
+ * is fenced for it. */
+enum err_kind state_check_positions(const struct state *s,
+                                    struct err *e) MUST_CHECK;
+
 /* The position stored for a partition: ERR_NONE with *found. */
 enum err_kind state_position(const struct state *s, const char *topic,
                              int32_t partition, struct position *out,
