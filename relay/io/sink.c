@@ -96,6 +96,8 @@ static void delivery_failed(struct sink *sink, struct client *c,
 
     if (s != NULL && refused_for_good(m->err) && s->fault == STREAM_OK) {
         s->fault = STREAM_REFUSED;
+        s->fault_offset = offset;
+        s->too_large = m->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
         snprintf(s->fault_text, sizeof(s->fault_text),
                  "%s refused offset %lld or one sent with it: %s",
                  sink->txn.cluster, (long long)offset,
@@ -208,10 +210,15 @@ enum err_kind sink_open(struct sink **out, const struct sink_settings *settings,
                         const struct patience *patience, struct err *e)
 {
     struct sink *sink = mem_calloc(1, sizeof(*sink));
+    char batch[24];
+    const bool small = settings->batch_bytes > 0;
     const struct client_extra id[] = {
-        {"transactional.id", settings->transactional_id}, {NULL, NULL}};
+        {"transactional.id", settings->transactional_id},
+        {small ? "batch.size" : NULL, batch},
+        {NULL, NULL}};
 
     sink->in_flight_limit = settings->in_flight_bytes;
+    snprintf(batch, sizeof(batch), "%lld", (long long)settings->batch_bytes);
     sink->topics = table_new();
     sink->own_topics = table_new();
     e->kind = ERR_NONE;
@@ -221,7 +228,7 @@ enum err_kind sink_open(struct sink **out, const struct sink_settings *settings,
     }
     sink->for_data = &sink->txn;
     if (settings->guarantee == GUARANTEE_AT_LEAST_ONCE) {
-        if (client_open(&sink->data, CLIENT_DATA, settings->target, NULL,
+        if (client_open(&sink->data, CLIENT_DATA, settings->target, id + 1,
                         prepare_data, sink, e) != ERR_NONE) {
             goto fail;
         }

@@ -29,6 +29,7 @@ struct sink_settings {
     const struct cluster_config *target;
     const char *transactional_id;
     int guarantee;           /* enum guarantee */
+    int64_t batch_bytes;     /* at most so large a batch; 0: as configured */
     int64_t in_flight_bytes; /* of records handed over, not yet delivered */
 };
 

@@ -50,6 +50,8 @@ struct stream {
     int64_t records, bytes; /* handed to the sink, since the start */
     enum stream_fault fault;
     char fault_text[160];
+    int64_t fault_offset; /* STREAM_REFUSED: the first of the refused batch */
+    bool too_large;       /* STREAM_REFUSED: for its size */
 
     /* Private to relay/io. */
     uint32_t index;

@@ -66,6 +66,7 @@ enum err_kind commit_open_sink(struct lane *lane, struct err *e)
         .target = &cfg->target,
         .transactional_id = lane->transactional_id,
         .guarantee = cfg->delivery.guarantee,
+        .batch_bytes = lane->batch_bytes,
         .in_flight_bytes = pace_bytes(lane),
     };
     const struct patience patience = patience_of(TAKE_MS, &lane->stopped, 0);

@@ -44,7 +44,8 @@ struct part {
     bool unknown;    /* not to be found when its anchors were checked */
     bool prepared;   /* known to source and sink of this session */
     bool dirty;      /* write the position even if nothing moved */
-    bool refused;    /* the target refused a record: halted until a restart */
+    bool refused;    /* the target refused a record: halted until a restart, */
+    int64_t refused_at;       /* at this offset */
     char halt_before[32];     /* halt.reason as it was stored */
     struct map_pointer chunk; /* on its way to the map; offset -1: none */
     int64_t logged_records;   /* of stream.records, already in the totals */
@@ -99,8 +100,9 @@ struct lane {
     struct buf scratch;
 
     /* How slow the target is; kept over sessions. */
-    int slower;        /* in-flight bytes are halved so often */
-    int quick_commits; /* in a row */
+    int slower;          /* in-flight bytes are halved so often */
+    int quick_commits;   /* in a row */
+    int64_t batch_bytes; /* what the target's topics take; 0: not known */
 };
 
 enum {
@@ -128,6 +130,9 @@ enum err_kind parts_apply_plan(struct lane *lane, struct err *e) MUST_CHECK;
 enum err_kind parts_look(struct lane *lane, struct err *e) MUST_CHECK;
 /* Checks the anchors of running parts, some at a time. */
 enum err_kind parts_check(struct lane *lane, struct err *e) MUST_CHECK;
+/* After a session that ended because the target refused a batch: makes batches
+ * small enough, or marks the one record that will never fit. */
+void parts_note_refusals(struct lane *lane);
 /* Forgets what belonged to the session; counters stay. */
 void parts_reset(struct lane *lane);
 bool parts_all_done(const struct lane *lane);

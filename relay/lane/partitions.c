@@ -16,7 +16,6 @@
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
-#include "relay/io/admin.h"
 #include "relay/lane/internal.h"
 
 enum { CHECK_AT_ONCE = 256 };
@@ -137,7 +136,7 @@ static enum err_kind meet(struct lane *lane, struct part *part,
                   "the rules now give target topic %s, but its position "
                   "belongs to %s. Undo the change of the rules",
                   topic->target, part->position.target_topic);
-    } else if (part->refused) {
+    } else if (part->refused && part->stream.next >= part->refused_at) {
         part_halt(lane, part, "record_refused", "%s", part->stream.fault_text);
     }
     return ERR_NONE;
@@ -162,6 +161,10 @@ static enum err_kind plan_part(struct lane *lane,
     }
     part->stream.stop_at =
         topic->stop_at != NULL ? topic->stop_at[partition] : -1;
+    if (part->refused &&
+        (part->stream.stop_at < 0 || part->stream.stop_at > part->refused_at)) {
+        part->stream.stop_at = part->refused_at; /* those before it go on */
+    }
     if (part->state == PART_GONE) {
         if (!part->met) {
             part->met = true;
@@ -270,6 +273,15 @@ static bool is_done(const struct stream *s)
     return s->stop_at >= 0 && s->next >= s->stop_at;
 }
 
+/* At stop_at: the end that was asked for, or a record that can't be copied. */
+static void part_done(struct lane *lane, struct part *part)
+{
+    part->state = PART_DONE;
+    if (part->refused && part->stream.next >= part->refused_at) {
+        part_halt(lane, part, "record_refused", "%s", part->stream.fault_text);
+    }
+}
+
 static enum err_kind start_ready(struct lane *lane, struct work *work,
                                  struct err *e)
 {
@@ -297,7 +309,7 @@ static enum err_kind start_ready(struct lane *lane, struct work *work,
             continue;
         }
         if (is_done(&part->stream)) {
-            part->state = PART_DONE;
+            part_done(lane, part);
             continue;
         }
         if (source_start(lane->source, &part->stream, e) != ERR_NONE) {
@@ -367,8 +379,7 @@ static enum err_kind take_fault(struct lane *lane, struct part *part,
                   (long long)s->next - 1, s->fault_text);
         return ERR_NONE;
     case STREAM_REFUSED:
-        part->refused = true; /* the transaction fails: the session ends */
-        return ERR_NONE;
+        return ERR_NONE; /* the transaction fails: the session ends */
     default:
         log_write(LOG_WARN, &where,
                   "can't be read: %s; trying again after the next refresh",
@@ -394,7 +405,7 @@ enum err_kind parts_look(struct lane *lane, struct err *e)
             }
         } else if (is_done(s)) {
             source_stop(lane->source, s);
-            part->state = PART_DONE;
+            part_done(lane, part);
         }
     }
     return ERR_NONE;
@@ -416,7 +427,12 @@ enum err_kind parts_check(struct lane *lane, struct err *e)
             lane->check_from = at_part + 1;
         }
     }
-    return anchors_check(lane, some, n, e);
+    if (anchors_check(lane, some, n, e) != ERR_NONE) {
+        return e->kind;
+    }
+    log_write(LOG_DEBUG, LOG_LANE(lane->set.index),
+              "anchors of %zu partitions checked", n);
+    return ERR_NONE;
 }
 
 void parts_reset(struct lane *lane)
@@ -424,7 +440,6 @@ void parts_reset(struct lane *lane)
     for (size_t i = 0; i < lane->part_count; i++) {
         struct part *part = lane->parts[i];
 
-        part->refused |= part->stream.fault == STREAM_REFUSED;
         part->state = PART_GONE;
         part->met = part->prepared = part->dirty = false;
         part->stream.moved = part->stream.started = false;

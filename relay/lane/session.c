@@ -25,6 +25,7 @@ enum {
     GROUP_COMMIT_MS = 5000,
     LAST_GROUP_COMMIT_MS = 1000,
     CHECK_MS = 60000,
+    FIRST_CHECK_MS = 5000, /* what was copied first gets its mark soon */
     /* Below transactional.id.expiration.ms (7 days), which would forget an
      * idle lane's producer epoch. */
     HEARTBEAT_MS = 12 * 3600 * 1000,
@@ -319,7 +320,7 @@ enum err_kind session_run(struct lane *lane, struct err *e)
     e->kind = ERR_NONE;
     lane->last_commit_ms = clock_ms();
     lane->last_publish_ms = 0;
-    lane->last_check_ms = clock_ms();
+    lane->last_check_ms = clock_ms() - CHECK_MS + FIRST_CHECK_MS;
     rc = take(lane, e);
     if (rc != ERR_NONE) {
         goto done;
@@ -341,6 +342,7 @@ done:
     if (rc == ERR_FENCED) {
         rc = explain_fence(lane, e);
     }
+    parts_note_refusals(lane);
     close_session(lane);
     return rc;
 }

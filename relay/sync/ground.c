@@ -52,6 +52,29 @@ static enum err_kind look(struct ground *g, struct err *e)
     return ERR_NONE;
 }
 
+/* The config can't tell when two addresses are of one cluster. */
+static enum err_kind refuse_self_copy(struct ground *g, struct err *e)
+{
+    char *target = NULL;
+    bool same;
+
+    if (admin_cluster_id(g->target, &target, g->patience, e) != ERR_NONE) {
+        return e->kind;
+    }
+    same = strcmp(target, g->identity->source) == 0;
+    free(target);
+    for (size_t i = 0; same && i < g->plan->count; i++) {
+        const struct plan_topic *t = &g->plan->topics[i];
+        if (strcmp(t->name, t->target) == 0) {
+            return err_set(e, ERR_CONFIG,
+                           "source and target are the same cluster (%s), and "
+                           "topic %s would be copied onto itself: set `rename`",
+                           g->identity->source, t->name);
+        }
+    }
+    return ERR_NONE;
+}
+
 /* State that is gone while copies are there must never be taken for a new
  * relay: it would copy everything twice. */
 static enum err_kind refuse_lost_state(struct ground *g, struct err *e)
@@ -306,7 +329,7 @@ enum err_kind ground_prepare(const struct config *cfg, struct admin *source,
     }
     snprintf(identity->source, sizeof(identity->source), "%s", cluster);
     free(cluster);
-    if (look(&g, e) != ERR_NONE) {
+    if (refuse_self_copy(&g, e) != ERR_NONE || look(&g, e) != ERR_NONE) {
         return e->kind;
     }
     if (g.offsets_partitions == 0 && refuse_lost_state(&g, e) != ERR_NONE) {
