@@ -28,19 +28,20 @@
 #include "relay/io/group.h"
 #include "relay/lane/names.h"
 #include "relay/progress.h"
+#include "relay/sync/ends.h"
 #include "relay/sync/ground.h"
 #include "relay/sync/topics.h"
 
 enum {
-    GROUP_POLL_MS = 200,
-    GROUP_POLL_FAST_MS = 10, /* until the first assignment */
-    WORK_MS = 60000,         /* one refresh */
+    GROUP_POLL_MS = 1000, /* beside the group's own news */
+    WORK_MS = 60000,      /* one refresh */
     RETRY_MIN_MS = 500,
     RETRY_MAX_MS = 30000,
     WAITING_MS = 2000, /* refresh sooner while target partitions are missing */
     WAITING_TRIES = 10,
     END_MS = 9000, /* a stop takes no longer */
     LEAVE_MS = 1000,
+    ENDS_MS = 500,
 };
 
 struct relay {
@@ -51,7 +52,7 @@ struct relay {
     uv_loop_t loop;
     uv_signal_t signals[3];
     uv_timer_t group_timer, refresh_timer, progress_timer, end_timer;
-    uv_async_t lane_news;
+    uv_async_t lane_news, group_news;
     uv_work_t work;
 
     /* The worker's, while `working`; else the loop's. */
@@ -61,6 +62,9 @@ struct relay {
     struct plan *new_plan;
     struct err work_error;
     bool grounded;
+    bool look_at_ends; /* --until-end: of the lanes that are not `own` */
+    bool own[LANES_MAX];
+    struct ends_report ends;
     struct identity identity;
 
     struct group *group;
@@ -77,6 +81,7 @@ struct relay {
 static void start_work(struct relay *r);
 
 static void begin_stop(struct relay *r, int exit_code);
+static void on_refresh_timer(uv_timer_t *timer);
 
 /* ---- the worker ---- */
 
@@ -111,6 +116,12 @@ static void work_main(uv_work_t *work)
             ERR_NONE) {
         return;
     }
+    if (r->grounded && r->look_at_ends) {
+        if (ends_look(r->cfg, &r->identity, r->new_plan, r->own, &r->ends,
+                      &patience, e) != ERR_NONE) {
+            return;
+        }
+    }
     if (!r->grounded) {
         r->grounded = ground_prepare(r->cfg, r->source, r->target, r->new_plan,
                                      &r->identity, &patience, e) == ERR_NONE;
@@ -137,19 +148,31 @@ static void check_refused(struct relay *r)
     }
 }
 
-/* Without a lane it stands by: those who have them may leave before the end. */
+/* The end is that of all lanes. Those of other processes are looked up; those
+ * of one that died come to this process once the group has noticed. */
 static void check_end(struct relay *r, const struct totals *t)
 {
+    const bool others = t->lanes < r->cfg->delivery.lanes;
+    bool halted = t->halted > 0;
+
     if (!r->options.until_end || r->crew.plan == NULL || r->crew.leaving ||
-        t->lanes == 0 || t->by_state[LANE_DONE] < t->lanes) {
+        r->group == NULL || t->by_state[LANE_DONE] < t->lanes) {
         return;
     }
-    if (t->halted > 0) {
+    if (others && !(r->look_at_ends && r->ends.reached)) {
+        r->look_at_ends = true; /* with the next refresh, soon */
+        if (!r->working) {
+            uv_timer_start(&r->refresh_timer, on_refresh_timer, ENDS_MS, 0);
+        }
+        return;
+    }
+    halted |= others && r->ends.halted;
+    if (halted) {
         log_write(LOG_ERROR, NULL,
                   "%lld partitions are halted: not everything was copied",
                   (long long)t->halted);
     }
-    begin_stop(r, t->halted > 0 ? 1 : EXIT_SUCCESS);
+    begin_stop(r, halted ? 1 : EXIT_SUCCESS);
 }
 
 static void reconcile(struct relay *r)
@@ -176,16 +199,14 @@ static void on_assigned(void *arg, const int32_t *lanes, size_t count)
     const bool had_lane_0 = r->crew.granted[0];
 
     crew_grant(&r->crew, lanes, count, r->cfg->delivery.lanes);
-    uv_timer_set_repeat(&r->group_timer, GROUP_POLL_MS);
     reconcile(r);
     if (r->crew.granted[0] && !had_lane_0) {
         start_work(r); /* its owner makes what is missing on the target */
     }
 }
 
-static void on_group_timer(uv_timer_t *timer)
+static void poll_group(struct relay *r)
 {
-    struct relay *r = timer->data;
     struct err e = {0};
 
     if (r->group == NULL) {
@@ -198,6 +219,24 @@ static void on_group_timer(uv_timer_t *timer)
     }
 }
 
+static void on_group_timer(uv_timer_t *timer)
+{
+    poll_group(timer->data);
+}
+
+static void on_group_news(uv_async_t *async)
+{
+    poll_group(async->data);
+}
+
+/* On a thread of librdkafka. */
+static void wake_for_group(void *arg)
+{
+    struct relay *r = arg;
+
+    uv_async_send(&r->group_news);
+}
+
 static void join_group(struct relay *r)
 {
     char id[NAME_SIZE], topic[NAME_SIZE];
@@ -205,13 +244,13 @@ static void join_group(struct relay *r)
 
     name_group(id, r->cfg->relay);
     name_offsets_topic(topic, r->cfg->relay, r->identity.generation);
-    if (group_open(&r->group, &r->cfg->target, id, topic, on_assigned, r, &e) !=
-        ERR_NONE) {
+    if (group_open(&r->group, &r->cfg->target, id, topic, on_assigned,
+                   wake_for_group, r, &e) != ERR_NONE) {
         log_write(LOG_ERROR, NULL, "%s", e.text);
         begin_stop(r, err_exit_code(e.kind));
         return;
     }
-    uv_timer_start(&r->group_timer, on_group_timer, 0, GROUP_POLL_FAST_MS);
+    uv_timer_start(&r->group_timer, on_group_timer, 0, GROUP_POLL_MS);
 }
 
 /* ---- topic discovery ---- */
@@ -293,6 +332,8 @@ static void start_work(struct relay *r)
     r->work_again = false;
     r->working = true;
     r->create = r->crew.granted[0];
+    r->ends.reached = false;
+    memcpy(r->own, r->crew.granted, sizeof(r->own));
     r->work.data = r;
     VERIFY(uv_queue_work(&r->loop, &r->work, work_main, on_worked) == 0);
 }
@@ -358,6 +399,8 @@ static void open_loop(struct relay *r)
     VERIFY(uv_loop_init(&r->loop) == 0);
     VERIFY(uv_async_init(&r->loop, &r->lane_news, on_lane_news) == 0);
     r->lane_news.data = r;
+    VERIFY(uv_async_init(&r->loop, &r->group_news, on_group_news) == 0);
+    r->group_news.data = r;
     for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++) {
         uv_timer_init(&r->loop, timers[i]);
         timers[i]->data = r;

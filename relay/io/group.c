@@ -9,14 +9,24 @@
 #include "relay/base/mem.h"
 #include "relay/io/client.h"
 
-enum { WARM_MS = 500 };
+enum { WARM_MS = 500, POLL_MAX = 100 };
 
 struct group {
     struct client client;
     rd_kafka_topic_partition_list_t *none;
+    rd_kafka_queue_t *queue; /* its own; watched */
     group_assigned_fn *assigned;
+    group_wake_fn *wake;
     void *arg;
 };
+
+static void on_event(rd_kafka_t *rk, void *opaque)
+{
+    struct group *group = opaque;
+
+    (void)rk;
+    group->wake(group->arg);
+}
 
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                          rd_kafka_topic_partition_list_t *partitions,
@@ -60,15 +70,25 @@ static enum err_kind subscribe(struct group *group, const char *topic,
                : client_fail(&group->client, code, "subscribe", topic, e);
 }
 
+static void unwatch(struct group *group)
+{
+    if (group->queue != NULL) {
+        rd_kafka_queue_cb_event_enable(group->queue, NULL, NULL);
+        rd_kafka_queue_destroy(group->queue);
+        group->queue = NULL;
+    }
+}
+
 enum err_kind group_open(struct group **out,
                          const struct cluster_config *cluster, const char *id,
                          const char *topic, group_assigned_fn *assigned,
-                         void *arg, struct err *e)
+                         group_wake_fn *wake, void *arg, struct err *e)
 {
     struct group *group = mem_calloc(1, sizeof(*group));
     const struct client_extra extra[] = {{"group.id", id}, {NULL, NULL}};
 
     group->assigned = assigned;
+    group->wake = wake;
     group->arg = arg;
     group->none = rd_kafka_topic_partition_list_new(0);
     if (client_open(&group->client, CLIENT_GROUP, cluster, extra, prepare,
@@ -77,6 +97,8 @@ enum err_kind group_open(struct group **out,
     }
     rd_kafka_poll_set_consumer(group->client.rk);
     client_warm(&group->client, WARM_MS);
+    group->queue = rd_kafka_queue_get_consumer(group->client.rk);
+    rd_kafka_queue_cb_event_enable(group->queue, on_event, group);
     if (subscribe(group, topic, e) != ERR_NONE) {
         goto fail;
     }
@@ -84,6 +106,7 @@ enum err_kind group_open(struct group **out,
     return ERR_NONE;
 
 fail:
+    unwatch(group);
     client_close(&group->client);
     rd_kafka_topic_partition_list_destroy(group->none);
     free(group);
@@ -92,17 +115,25 @@ fail:
 
 void group_poll(struct group *group, struct err *error)
 {
-    rd_kafka_message_t *m = rd_kafka_consumer_poll(group->client.rk, 0);
+    rd_kafka_message_t *m;
 
-    if (m == NULL) {
-        return;
+    /* The queue tells of its first event only: take all of them. A poll that
+     * served a callback gives no message. */
+    for (int i = 0; i < POLL_MAX; i++) {
+        m = rd_kafka_consumer_poll(group->client.rk, 0);
+        if (m == NULL && rd_kafka_queue_length(group->queue) == 0) {
+            break;
+        }
+        if (m == NULL) {
+            continue;
+        }
+        if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
+            m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            client_fail(&group->client, m->err, "lane group",
+                        rd_kafka_message_errstr(m), error);
+        }
+        rd_kafka_message_destroy(m);
     }
-    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
-        m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        client_fail(&group->client, m->err, "lane group",
-                    rd_kafka_message_errstr(m), error);
-    }
-    rd_kafka_message_destroy(m);
 }
 
 void group_close(struct group **group, int timeout_ms)
@@ -114,6 +145,7 @@ void group_close(struct group **group, int timeout_ms)
     if (g == NULL) {
         return;
     }
+    unwatch(g);
     queue = rd_kafka_queue_new(g->client.rk);
     rd_kafka_error_t *error =
         rd_kafka_consumer_close_queue(g->client.rk, queue);

@@ -21,13 +21,17 @@ struct group;
 /* A new assignment; partitions of the topic = lanes. May be the same again. */
 typedef void group_assigned_fn(void *arg, const int32_t *lanes, size_t count);
 
+/* There is news: group_poll soon. On any thread; must not block. */
+typedef void group_wake_fn(void *arg);
+
 /* Joins `id` by subscribing to `topic` on the cluster. */
 enum err_kind group_open(struct group **out,
                          const struct cluster_config *cluster, const char *id,
                          const char *topic, group_assigned_fn *assigned,
-                         void *arg, struct err *e) MUST_CHECK;
+                         group_wake_fn *wake, void *arg,
+                         struct err *e) MUST_CHECK;
 
-/* Serves the protocol; call it often (the loop does every 100 ms).
+/* Serves what has come; call it after a wake, and now and then.
  * *error is set to a problem worth telling, or left alone. */
 void group_poll(struct group *group, struct err *error);
 

@@ -88,6 +88,28 @@ static bool refused_for_good(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_POLICY_VIOLATION;
 }
 
+static bool is_purged(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+           code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
+
+/* librdkafka gives up what is in flight after an error of the whole producer:
+ * that one says what to do. */
+static void purged(struct sink *sink, const struct client *c)
+{
+    char why[256] = "";
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(c->rk, why, sizeof(why));
+
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        client_fail(c, code, "producer", why, &sink->failure);
+    } else {
+        err_set(&sink->failure, ERR_RETRY,
+                "%s: the transaction was given up%s%s", c->cluster,
+                c->last_error[0] ? ": " : "", c->last_error);
+    }
+}
+
 static void delivery_failed(struct sink *sink, struct client *c,
                             const rd_kafka_message_t *m, struct stream *s,
                             int64_t offset)
@@ -104,6 +126,10 @@ static void delivery_failed(struct sink *sink, struct client *c,
                  rd_kafka_err2name(m->err));
     }
     if (sink->failure.kind != ERR_NONE) {
+        return;
+    }
+    if (is_purged(m->err)) {
+        purged(sink, c);
         return;
     }
     snprintf(what, sizeof(what), "delivery to %s[%d]",

@@ -20,10 +20,12 @@
 #include "relay/lane/internal.h"
 
 enum {
-    IDLE_MS = 1000, /* how soon an idle lane sees a stop or a newer plan */
+    UNTIL_END_IDLE_MS = 50,
+    IDLE_MS = 500, /* how soon an idle lane sees a stop or a newer plan */
     PUBLISH_MS = 500,
     GROUP_COMMIT_MS = 5000,
     LAST_GROUP_COMMIT_MS = 1000,
+    FENCER_MS = 3000,
     CHECK_MS = 60000,
     FIRST_CHECK_MS = 5000, /* what was copied first gets its mark soon */
     /* Below transactional.id.expiration.ms (7 days), which would forget an
@@ -244,7 +246,7 @@ static enum err_kind run_once(struct lane *lane, struct err *e)
     const struct delivery_config *delivery = &lane->set.cfg->delivery;
     const struct copy_limits limits = {
         .interval_ms = delivery->commit_interval_ms,
-        .idle_ms = IDLE_MS,
+        .idle_ms = lane->set.until_end ? UNTIL_END_IDLE_MS : IDLE_MS,
         .bytes = delivery->commit_bytes,
         .stopped = &lane->stopped,
     };
@@ -285,31 +287,30 @@ static void close_session(struct lane *lane)
     }
 }
 
-/* Fenced, but no claim is newer than ours, or than what we found: the
- * coordinator ended our transaction for its age, or somebody is about to claim.
- * Either way the next attempt will tell. */
+/* Fenced: by whom? Somebody who fences claims right after that, so a claim that
+ * is neither ours nor the one we found is waited for a while. Without one, the
+ * coordinator has ended our transaction for its age, and the lane is ours. */
 static enum err_kind explain_fence(struct lane *lane, struct err *e)
 {
-    struct err why = *e, ignored = {0};
-    const bool had_before = lane->stored.has_before;
-    const struct claim before = lane->stored.before;
-    struct claim newest = {0};
-    bool known = false;
+    const struct patience patience = patience_of(FENCER_MS, &lane->stopped, 0);
+    const struct err why = *e;
+    struct err ignored = {0};
+    char before[NONCE_SIZE] = "";
 
+    if (lane->stored.has_before) {
+        snprintf(before, sizeof(before), "%s", lane->stored.before.nonce);
+    }
     reader_close(&lane->target_reader);
     state_free(&lane->stored);
-    if (read_state(lane, &ignored) == ERR_NONE && lane->stored.has_claim) {
-        newest = lane->stored.claim;
-        known = true;
+    if (read_state(lane, &ignored) == ERR_NONE &&
+        state_read_until_other(&lane->stored, lane->target_reader, lane->nonce,
+                               before, &patience, &ignored) == ERR_NONE) {
+        return err_set(e, ERR_FENCED, "by %s, pid %lld",
+                       lane->stored.claim.host,
+                       (long long)lane->stored.claim.pid);
     }
     *e = why;
-    if (known && strcmp(newest.nonce, lane->nonce) != 0 &&
-        !(had_before && strcmp(newest.nonce, before.nonce) == 0)) {
-        err_set(e, ERR_FENCED, "by %s, pid %lld", newest.host,
-                (long long)newest.pid);
-    } else {
-        e->kind = ERR_RETRY;
-    }
+    e->kind = ERR_RETRY;
     return e->kind;
 }
 

@@ -104,6 +104,12 @@ static enum err_kind see(struct state *s, const struct log_record *r,
     return e->kind;
 }
 
+static bool is_other(const struct state *s)
+{
+    return s->has_claim && strcmp(s->claim.nonce, s->known[0]) != 0 &&
+           strcmp(s->claim.nonce, s->known[1]) != 0;
+}
+
 static enum log_verdict see_record(void *arg, const struct log_record *r,
                                    struct err *e)
 {
@@ -111,6 +117,9 @@ static enum log_verdict see_record(void *arg, const struct log_record *r,
 
     if (see(s, r, e) != ERR_NONE) {
         return LOG_BAD;
+    }
+    if (s->until_other && is_other(s)) {
+        return LOG_ENOUGH;
     }
     return s->own[0] != '\0' && s->has_claim &&
                    strcmp(s->claim.nonce, s->own) == 0
@@ -131,6 +140,25 @@ enum err_kind state_read_until_own(struct state *s, struct reader *reader,
 {
     VERIFY(s->own[0] != '\0');
     return reader_read_log(reader, true, see_record, s, patience, e);
+}
+
+enum err_kind state_read_until_other(struct state *s, struct reader *reader,
+                                     const char *own, const char *before,
+                                     const struct patience *patience,
+                                     struct err *e)
+{
+    enum err_kind rc;
+
+    s->own[0] = '\0';
+    snprintf(s->known[0], sizeof(s->known[0]), "%s", own);
+    snprintf(s->known[1], sizeof(s->known[1]), "%s", before);
+    if (is_other(s)) {
+        return ERR_NONE;
+    }
+    s->until_other = true;
+    rc = reader_read_log(reader, true, see_record, s, patience, e);
+    s->until_other = false;
+    return rc;
 }
 
 enum err_kind state_check(const struct state *s, const char *topic,

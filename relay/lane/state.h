@@ -22,7 +22,9 @@ struct state {
     struct claim claim;  /* the newest */
     struct claim before; /* the newest that is not `own` */
     bool has_before;
-    char own[NONCE_SIZE];    /* reading until this claim comes by; or "" */
+    char own[NONCE_SIZE];      /* reading until this claim comes by; or "" */
+    char known[2][NONCE_SIZE]; /* reading until a claim that is none of these */
+    bool until_other;
     struct table *positions; /* key -> struct state_value */
 };
 
@@ -43,6 +45,13 @@ enum err_kind state_read(struct state *s, struct reader *reader,
 enum err_kind state_read_until_own(struct state *s, struct reader *reader,
                                    const struct patience *patience,
                                    struct err *e) MUST_CHECK;
+
+/* Goes on until a claim comes by that is neither `own` nor `before` (either may
+ * be ""), or is the newest already. ERR_RETRY: none came in time. */
+enum err_kind state_read_until_other(struct state *s, struct reader *reader,
+                                     const char *own, const char *before,
+                                     const struct patience *patience,
+                                     struct err *e) MUST_CHECK;
 
 /* ERR_STATE unless the identity is there and says the same as `want` (its
  * uuid only where want has one). */

@@ -21,8 +21,9 @@ enum { APPEAR_MS = 5000, APPEAR_POLL_MS = 100 };
 struct topics {
     const struct config *cfg;
     struct admin *source, *target;
-    struct table *told; /* problems logged already */
-    struct table *ends; /* --until-end: topic -> struct ends */
+    struct table *told;   /* problems logged already */
+    struct table *owners; /* target topic -> the source topic that has it */
+    struct table *ends;   /* --until-end: topic -> struct ends */
     bool until_end, ends_known;
     bool warned_unmatched;
 };
@@ -44,6 +45,7 @@ struct topics *topics_new(const struct config *cfg, struct admin *source,
     topics->target = target;
     topics->told = table_new();
     topics->ends = table_new();
+    topics->owners = table_new();
     return topics;
 }
 
@@ -54,6 +56,7 @@ void topics_free(struct topics **topics)
     }
     table_free(&(*topics)->told, NULL);
     table_free(&(*topics)->ends, free);
+    table_free(&(*topics)->owners, free);
     free(*topics);
     *topics = NULL;
 }
@@ -110,7 +113,30 @@ static void add_topic(struct plan *plan, const char *name, const char *target,
 }
 
 /* Two source topics must not end up in one: neither order nor offsets would
- * mean anything there. The first by name keeps it. */
+ * mean anything there. The one that has it keeps it, else the first by name.
+ * NULL: it is free for this topic. */
+static const char *taken_by(const struct topics *topics,
+                            const struct table *targets,
+                            const struct topic_list *source, const char *target,
+                            const char *name)
+{
+    const char *owner = table_get(topics->owners, target);
+
+    if (owner != NULL && strcmp(owner, name) != 0 &&
+        topic_list_partitions(source, owner) > 0) {
+        return owner;
+    }
+    return table_get(targets, target);
+}
+
+static void note_owners(struct topics *topics, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        free(table_put(topics->owners, plan->topics[i].target,
+                       mem_strdup(plan->topics[i].name)));
+    }
+}
+
 static void match_topics(struct topics *topics, const struct topic_list *source,
                          struct plan *plan)
 {
@@ -121,6 +147,10 @@ static void match_topics(struct topics *topics, const struct topic_list *source,
         const struct topic_info *topic = &source->items[i];
         enum topic_verdict verdict =
             config_match(topics->cfg, topic->name, target, NULL);
+        const char *taken =
+            verdict == TOPIC_COPIED
+                ? taken_by(topics, targets, source, target, topic->name)
+                : NULL;
         char *text = NULL;
 
         if (verdict == TOPIC_BAD_TARGET) {
@@ -129,11 +159,10 @@ static void match_topics(struct topics *topics, const struct topic_list *source,
         } else if (verdict == TOPIC_UNDECIDED) {
             text = mem_printf("not copied: a regex of the rules needs too many "
                               "steps to match this name; simplify it");
-        } else if (verdict == TOPIC_COPIED &&
-                   table_get(targets, target) != NULL) {
+        } else if (taken != NULL) {
             text = mem_printf("not copied: %s is copied to %s already; give "
                               "them different names with `rename`",
-                              (const char *)table_get(targets, target), target);
+                              taken, target);
         } else if (verdict == TOPIC_COPIED) {
             table_put(targets, target, topic->name);
             add_topic(plan, topic->name, target, topic->partitions);
@@ -144,6 +173,7 @@ static void match_topics(struct topics *topics, const struct topic_list *source,
         }
     }
     table_free(&targets, NULL);
+    note_owners(topics, plan);
 }
 
 static void warn_of(struct topics *topics, const struct pattern *pattern,

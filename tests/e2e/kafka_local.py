@@ -127,7 +127,8 @@ class Cluster:
 
     def start(self, port=None, settings=None):
         """Makes the cluster if need be; returns when it answers."""
-        options = ["--port", str(port)] if port else []
+        # Records of the tests are years old: none may be deleted for that.
+        options = ["--set", "log.retention.ms=-1", *(["--port", str(port)] if port else [])]
         for key, value in (settings or {}).items():
             options += ["--set", f"{key}={value}"]
         self._call("start", *options, limit_s=FETCH_LIMIT_S)
