@@ -3,12 +3,13 @@
 # them; the exit code is not 0 when one failed or a step broke.
 #
 #   tests/run.sh              all of it
-#   tests/run.sh STEP...      only these: unit e2e matrix sanitizers bench
+#   tests/run.sh STEP...      only these: unit e2e matrix sanitizers; or bench,
+#                             the benchmark's quick run (a quiet machine, please)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 readonly results=build/results
-readonly steps=${*:-unit e2e matrix sanitizers bench}
+readonly steps=${*:-unit e2e matrix sanitizers}
 broken=0
 
 # librdkafka is not instrumented: its atomics are invisible, its reference counts
@@ -57,6 +58,27 @@ e2e() {
         -q -p no:cacheprovider --junitxml "$results/$name.xml" "$@"
 }
 
+matrix_from() { SOURCE_KAFKA_VERSION=3.9.2 e2e e2e-from-3.9.2 release tests/e2e -m matrix; }
+matrix_to() { TARGET_KAFKA_VERSION=3.9.2 e2e e2e-to-3.9.2 release tests/e2e -m matrix; }
+under_asan() { e2e e2e-asan asan tests/e2e -m sanitizers; }
+under_tsan() { e2e e2e-tsan tsan tests/e2e -m sanitizers; }
+
+# Two steps side by side, each with clusters of its own: nothing in them measures
+# time. What they print comes one after the other.
+both() { # NAME FIRST SECOND
+    step "$1" side_by_side "$2" "$3"
+}
+
+side_by_side() {
+    local failed=0 second
+    "$2" >build/"$2".log 2>&1 &
+    second=$!
+    "$1" || failed=1
+    wait $second || failed=1
+    cat build/"$2".log
+    return $failed
+}
+
 main() {
     mkdir -p $results
     rm -f $results/*.xml
@@ -72,18 +94,12 @@ main() {
         step "end-to-end tests" e2e e2e release tests/e2e
     fi
     if wanted matrix; then
-        SOURCE_KAFKA_VERSION=3.9.2 step "Kafka 3.9.2 to 4.3.0" \
-            e2e e2e-old-source release tests/e2e -m matrix
-        TARGET_KAFKA_VERSION=3.9.2 step "Kafka 4.3.0 to 3.9.2" \
-            e2e e2e-old-target release tests/e2e -m matrix
+        both "Kafka 3.9.2 to 4.3.0, and 4.3.0 to 3.9.2" matrix_from matrix_to
     fi
     if wanted sanitizers; then
-        step "build asan" build asan &&
-            step "end-to-end under ASan, UBSan and LSan" \
-                e2e e2e-asan asan tests/e2e -m sanitizers
-        step "build tsan" build tsan &&
-            step "end-to-end under TSan" \
-                e2e e2e-tsan tsan tests/e2e -m sanitizers
+        step "build asan" build asan
+        step "build tsan" build tsan
+        both "end-to-end under ASan, UBSan, LSan, and under TSan" under_asan under_tsan
     fi
     if wanted bench; then
         step "benchmark, quick" tests/bench/run.sh --quick
