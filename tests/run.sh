@@ -58,6 +58,12 @@ e2e() {
         -q -p no:cacheprovider --junitxml "$results/$name.xml" "$@"
 }
 
+one_half() { e2e e2e-1 release tests/e2e/test_{anchors,cli,resume,state}.py; }
+other_half() {
+    e2e e2e-2 release tests/e2e \
+        --ignore=tests/e2e/test_{anchors,cli,resume,running,state}.py
+}
+measuring() { e2e e2e-3 release tests/e2e/test_running.py; }
 matrix_from() { SOURCE_KAFKA_VERSION=3.9.2 e2e e2e-from-3.9.2 release tests/e2e -m matrix; }
 matrix_to() { TARGET_KAFKA_VERSION=3.9.2 e2e e2e-to-3.9.2 release tests/e2e -m matrix; }
 under_asan() { e2e e2e-asan asan tests/e2e -m sanitizers; }
@@ -91,7 +97,8 @@ main() {
             step "unit tests under ASan, UBSan and LSan" unit asan
     fi
     if wanted e2e; then
-        step "end-to-end tests" e2e e2e release tests/e2e
+        both "end-to-end tests" one_half other_half
+        step "end-to-end tests that measure" measuring
     fi
     if wanted matrix; then
         both "Kafka 3.9.2 to 4.3.0, and 4.3.0 to 3.9.2" matrix_from matrix_to
