@@ -15,7 +15,7 @@ from confluent_kafka.admin import NewPartitions
 from kafka_local import ANSWER_LIMIT_S, Record, wait_for
 from mirror import assert_mirrored, call, caught_up, compaction_at_once
 from relay_process import Relays, config
-from relay_state import State
+from relay_state import State, crc32c
 
 pytestmark = [pytest.mark.matrix, pytest.mark.sanitizers]
 
@@ -33,15 +33,6 @@ def records(count, partition=0, prefix="v", start=0):
 
 
 # ---- what the client library can't produce ----
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def varint(number):

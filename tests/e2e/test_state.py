@@ -17,7 +17,7 @@ from mirror import (
     wait_until_decided,
 )
 from relay_process import config
-from relay_state import State, group_offsets, lane_of
+from relay_state import State, crc32c, group_offsets, lane_of
 
 CREATED_MS = 1_446_143_678_000
 HEX32 = re.compile(r"[0-9a-f]{32}")
@@ -30,15 +30,6 @@ def records(count, partition=0, prefix="v", start=0):
         Record(partition, b"k%d" % i, f"{prefix}{i}".encode(), timestamp_ms=CREATED_MS + i)
         for i in range(start, start + count)
     ]
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 @pytest.fixture
