@@ -16,8 +16,10 @@ static const char *const partitioning_names[] = {"preserve", NULL};
 
 void position_init(struct position *p)
 {
-    *p = (struct position){
-        .anchor = MARK_NONE, .checked = MARK_NONE, .target_anchor = MARK_NONE};
+    *p = (struct position){.anchor = MARK_NONE,
+                           .checked = MARK_NONE,
+                           .target_anchor = MARK_NONE,
+                           .moved = {.from = -1}};
 }
 
 void position_free(struct position *p)
@@ -51,6 +53,39 @@ static void put_halt(struct buf *out, const struct halt *h)
     buf_json_string(out, h->reason);
     buf_printf(out, ",\"since\":%" PRId64 ",\"detail\":", h->since_ms);
     buf_json_string(out, h->detail);
+    buf_add(out, "}", 1);
+}
+
+static void put_lost(struct buf *out, const struct position *p)
+{
+    for (size_t i = 0; i < p->lost_count; i++) {
+        const struct lost *l = &p->lost[i];
+        buf_printf(out, "%s[%" PRId64 ",", i > 0 ? "," : ",\"lost\":[",
+                   l->from);
+        if (l->to >= 0) {
+            buf_printf(out, "%" PRId64 ",", l->to);
+        } else {
+            buf_printf(out, "null,");
+        }
+        buf_json_string(out, l->reason);
+        buf_printf(out, ",%" PRId64 "]", l->time_ms);
+    }
+    if (p->lost_count > 0) {
+        buf_add(out, "]", 1);
+    }
+}
+
+static void put_moved(struct buf *out, const struct moved *m)
+{
+    if (m->reason[0] == '\0') {
+        return;
+    }
+    buf_printf(out, ",\"moved\":{");
+    if (m->from >= 0) {
+        buf_printf(out, "\"from\":%" PRId64 ",", m->from);
+    }
+    buf_printf(out, "\"time\":%" PRId64 ",\"reason\":", m->time_ms);
+    buf_json_string(out, m->reason);
     buf_add(out, "}", 1);
 }
 
@@ -89,6 +124,8 @@ void position_encode(struct buf *out, const struct position *p)
     put_mark(out, "checked", &p->checked);
     put_mark(out, "target_anchor", &p->target_anchor);
     put_halt(out, &p->halt);
+    put_lost(out, p);
+    put_moved(out, &p->moved);
     put_tail(out, &p->tail);
     put_map(out, p);
     buf_add(out, "}", 1);
@@ -144,6 +181,50 @@ static bool read_halt(const json_t *root, struct halt *out)
            (record_text(from, "reason", out->reason, sizeof(out->reason)) &&
             record_offset(json_object_get(from, "since"), &out->since_ms) &&
             record_text(from, "detail", out->detail, sizeof(out->detail)));
+}
+
+static bool read_lost(const json_t *root, struct position *p)
+{
+    const json_t *from = json_object_get(root, "lost");
+    size_t i;
+    json_t *item;
+
+    if (from == NULL) {
+        return true;
+    }
+    if (!json_is_array(from) || json_array_size(from) > LOST_MAX) {
+        return false;
+    }
+    json_array_foreach(from, i, item)
+    {
+        struct lost *l = &p->lost[i];
+        const json_t *to = json_array_get(item, 1);
+
+        l->to = -1;
+        if (!record_offset(json_array_get(item, 0), &l->from) ||
+            (!json_is_null(to) &&
+             (!record_offset(to, &l->to) || l->to < l->from)) ||
+            !record_string(json_array_get(item, 2), l->reason,
+                           sizeof(l->reason)) ||
+            !record_offset(json_array_get(item, 3), &l->time_ms)) {
+            return false;
+        }
+    }
+    p->lost_count = json_array_size(from);
+    return true;
+}
+
+static bool read_moved(const json_t *root, struct moved *out)
+{
+    const json_t *m = json_object_get(root, "moved");
+    const json_t *from = json_object_get(m, "from");
+
+    out->from = -1;
+    return m == NULL ||
+           ((from == NULL || record_offset(from, &out->from)) &&
+            record_offset(json_object_get(m, "time"), &out->time_ms) &&
+            record_text(m, "reason", out->reason, sizeof(out->reason)) &&
+            out->reason[0] != '\0');
 }
 
 static bool read_tail(const json_t *root, struct segments *out)
@@ -212,7 +293,8 @@ enum err_kind position_decode(struct position *p, const char *data, size_t len,
         !read_target(root, p) || !read_mark(root, "anchor", &p->anchor) ||
         !read_mark(root, "checked", &p->checked) ||
         !read_mark(root, "target_anchor", &p->target_anchor) ||
-        !read_halt(root, &p->halt) || !read_tail(root, &p->tail) ||
+        !read_halt(root, &p->halt) || !read_lost(root, p) ||
+        !read_moved(root, &p->moved) || !read_tail(root, &p->tail) ||
         !read_map(root, p)) {
         position_free(p);
         err_set(e, ERR_STATE, "position record: a field is missing or wrong");
@@ -253,6 +335,34 @@ void position_add_map(struct position *p, int64_t source, int64_t offset)
         (struct map_pointer){.source = source, .offset = offset};
 }
 
+void position_add_lost(struct position *p, int64_t from, int64_t to,
+                       const char *reason, int64_t time_ms)
+{
+    struct lost *l = p->lost_count > 0 ? &p->lost[p->lost_count - 1] : NULL;
+
+    if (l != NULL && l->to >= 0 && from == l->to + 1 && to >= from &&
+        strcmp(l->reason, reason) == 0) {
+        l->to = to;
+        l->time_ms = time_ms;
+        return;
+    }
+    if (p->lost_count == LOST_MAX) {
+        memmove(p->lost, p->lost + 1, (LOST_MAX - 1) * sizeof(*p->lost));
+        p->lost_count--;
+    }
+    l = &p->lost[p->lost_count++];
+    *l = (struct lost){.from = from, .to = to, .time_ms = time_ms};
+    snprintf(l->reason, sizeof(l->reason), "%s", reason);
+}
+
+void position_new_epoch(struct position *p)
+{
+    p->epoch++;
+    p->anchor = p->checked = p->target_anchor = MARK_NONE;
+    segments_free(&p->tail);
+    p->map_count = 0;
+}
+
 int64_t position_target_of(const struct segments *tail, int64_t source)
 {
     for (size_t i = tail->count; i > 0; i--) {
@@ -264,73 +374,4 @@ int64_t position_target_of(const struct segments *tail, int64_t source)
         }
     }
     return -1;
-}
-
-/* Version, epoch, count; then a segment each: how far it begins after the
- * end of the one before, its partition less the one before, the same for the
- * target offset, and its length. */
-void chunk_encode(struct buf *out, int64_t epoch, const struct segments *tail,
-                  size_t n)
-{
-    struct segment before = {0};
-
-    buf_varint(out, RECORD_VERSION);
-    buf_varint(out, (uint64_t)epoch);
-    buf_varint(out, n);
-    for (size_t i = 0; i < n; i++) {
-        const struct segment *s = &tail->items[i];
-        buf_varint(out, (uint64_t)(s->source - before.source - before.count));
-        buf_zigzag(out, (int64_t)s->partition - before.partition);
-        buf_zigzag(out, s->target - before.target - before.count);
-        buf_varint(out, (uint64_t)s->count);
-        before = *s;
-    }
-}
-
-static bool chunk_next(struct segment *s, const char *data, size_t len,
-                       size_t *at)
-{
-    const int64_t limit = INT64_MAX / 4;
-    uint64_t skip, count;
-    int64_t partition, target;
-
-    if (varint_read(data, len, at, &skip) != 0 ||
-        zigzag_read(data, len, at, &partition) != 0 ||
-        zigzag_read(data, len, at, &target) != 0 ||
-        varint_read(data, len, at, &count) != 0 || skip > (uint64_t)limit ||
-        count < 1 || count > (uint64_t)limit || target > limit ||
-        target < -limit || partition > INT32_MAX || partition < -INT32_MAX) {
-        return false;
-    }
-    s->source += s->count + (int64_t)skip;
-    s->target += s->count + target;
-    partition += s->partition;
-    s->count = (int64_t)count;
-    s->partition = (int32_t)partition;
-    return s->source <= limit && s->target >= 0 && s->target <= limit &&
-           partition >= 0 && partition <= INT32_MAX;
-}
-
-enum err_kind chunk_decode(struct segments *out, int64_t *epoch,
-                           const char *data, size_t len, struct err *e)
-{
-    struct segment s = {0};
-    uint64_t version, epoch_read, count;
-    size_t at = 0;
-
-    *out = (struct segments){0};
-    if (varint_read(data, len, &at, &version) != 0 ||
-        version != RECORD_VERSION ||
-        varint_read(data, len, &at, &epoch_read) != 0 ||
-        epoch_read > INT64_MAX || varint_read(data, len, &at, &count) != 0) {
-        return err_set(e, ERR_STATE, "offset map: not a chunk we can read");
-    }
-    while (count-- > 0) {
-        if (!chunk_next(&s, data, len, &at) || segments_append(out, &s) != 0) {
-            segments_free(out);
-            return err_set(e, ERR_STATE, "offset map: broken chunk");
-        }
-    }
-    *epoch = (int64_t)epoch_read;
-    return ERR_NONE;
 }

@@ -23,6 +23,7 @@ enum {
     UUID_SIZE = 37,
     TAIL_MAX = 16,
     MAP_MAX = 32,
+    LOST_MAX = 16,
 };
 
 /* Where a chunk of older segments stands in the offset map. */
@@ -37,6 +38,20 @@ struct halt {
     char detail[256];
 };
 
+/* Source offsets that will never be copied, the newest ones kept. */
+struct lost {
+    int64_t from, to; /* both lost; to -1: nobody knows how many more were */
+    char reason[32];  /* one word */
+    int64_t time_ms;
+};
+
+/* The newest `offsets set`. */
+struct moved {
+    int64_t from; /* the position before; -1: there was none */
+    int64_t time_ms;
+    char reason[128]; /* the operator's; "" : never moved */
+};
+
 struct position {
     int64_t next;
     int64_t epoch;
@@ -46,6 +61,9 @@ struct position {
     uint32_t filters; /* hash of the filter chain; 0: none */
     struct mark anchor, checked, target_anchor;
     struct halt halt;
+    struct lost lost[LOST_MAX]; /* oldest first */
+    size_t lost_count;
+    struct moved moved;
     struct segments tail;
     struct map_pointer map[MAP_MAX]; /* by source offset */
     size_t map_count;
@@ -65,6 +83,16 @@ enum err_kind position_decode(struct position *p, const char *data, size_t len,
 /* Adds a pointer; when there are too many, one goes so that what stays is
  * spaced exponentially from the newest back. */
 void position_add_map(struct position *p, int64_t source, int64_t offset);
+
+/* Adds a lost range; the oldest goes when there are too many. One that goes on
+ * where the newest ends, for the same reason, lengthens that. */
+void position_add_lost(struct position *p, int64_t from, int64_t to,
+                       const char *reason, int64_t time_ms);
+
+/* Another log on either side, or another place in it: offsets are not
+ * translated across, so what only serves that is forgotten, and so are the
+ * marks. The caller sets `next`. */
+void position_new_epoch(struct position *p);
 
 /* The target's mark of a source offset by the tail; offset -1: not in it. */
 int64_t position_target_of(const struct segments *tail, int64_t source);

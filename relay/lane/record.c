@@ -29,15 +29,18 @@ json_t *record_load(const char *data, size_t len, const char *what,
     return NULL;
 }
 
-bool record_text(const json_t *from, const char *name, char *out, size_t size)
+bool record_string(const json_t *text, char *out, size_t size)
 {
-    const json_t *text = json_object_get(from, name);
-
     if (!json_is_string(text) || json_string_length(text) >= size) {
         return false;
     }
     memcpy(out, json_string_value(text), json_string_length(text) + 1);
     return true;
+}
+
+bool record_text(const json_t *from, const char *name, char *out, size_t size)
+{
+    return record_string(json_object_get(from, name), out, size);
 }
 
 bool record_offset(const json_t *value, int64_t *out)

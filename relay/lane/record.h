@@ -16,6 +16,9 @@
 json_t *record_load(const char *data, size_t len, const char *what,
                     struct err *e);
 
+/* Copies a string; false when it is none, or does not fit. */
+bool record_string(const json_t *text, char *out, size_t size);
+
 /* Copies a string field; false when it is missing or does not fit. */
 bool record_text(const json_t *from, const char *name, char *out, size_t size);
 

@@ -28,6 +28,10 @@ static struct position sample(void)
     strcpy(p.halt.reason, "gap");
     strcpy(p.halt.detail, "\"quoted\" \\ and\ttabbed");
     p.halt.since_ms = 42;
+    position_add_lost(&p, 10, 19, "gap", 1);
+    position_add_lost(&p, 30, -1, "made anew", 2);
+    p.moved = (struct moved){.from = -1, .time_ms = 3};
+    strcpy(p.moved.reason, "moved by \"hand\"");
     for (int i = 0; i < TAIL_MAX; i++) {
         assert_int_equal(segments_add(&p.tail, i * 100, 2, i * 50), 0);
     }
@@ -77,6 +81,16 @@ static void a_position_comes_back_as_it_was_written(void **state)
     assert_string_equal(q.halt.reason, p.halt.reason);
     assert_string_equal(q.halt.detail, p.halt.detail);
     assert_int_equal(q.halt.since_ms, p.halt.since_ms);
+    assert_int_equal(q.lost_count, p.lost_count);
+    for (size_t i = 0; i < q.lost_count; i++) {
+        assert_int_equal(q.lost[i].from, p.lost[i].from);
+        assert_int_equal(q.lost[i].to, p.lost[i].to);
+        assert_string_equal(q.lost[i].reason, p.lost[i].reason);
+        assert_int_equal(q.lost[i].time_ms, p.lost[i].time_ms);
+    }
+    assert_int_equal(q.moved.from, p.moved.from);
+    assert_int_equal(q.moved.time_ms, p.moved.time_ms);
+    assert_string_equal(q.moved.reason, p.moved.reason);
     assert_same_segments(&q.tail, &p.tail);
     assert_int_equal(q.map_count, p.map_count);
     assert_memory_equal(q.map, p.map, sizeof(p.map));
@@ -163,6 +177,44 @@ static void wrong_fields_are_refused(void **state)
         assert_int_equal(position_decode(&p, bad[i], strlen(bad[i]), &e),
                          ERR_STATE);
     }
+}
+
+static void lost_ranges_are_joined_and_the_oldest_goes_first(void **state)
+{
+    struct position p;
+
+    (void)state;
+    position_init(&p);
+    position_add_lost(&p, 0, 9, "gap", 1);
+    position_add_lost(&p, 10, 10, "gap", 2); /* goes on where that one ends */
+    assert_int_equal(p.lost_count, 1);
+    assert_int_equal(p.lost[0].to, 10);
+    assert_int_equal(p.lost[0].time_ms, 2);
+    position_add_lost(&p, 11, 11, "skipped", 3); /* for another reason */
+    position_add_lost(&p, 20, -1, "skipped", 4); /* not where that one ends */
+    position_add_lost(&p, 0, 5, "skipped", 5);   /* its end is not known */
+    assert_int_equal(p.lost_count, 4);
+    for (int i = 0; i < LOST_MAX; i++) {
+        position_add_lost(&p, i * 100, i * 100, "gap", 6);
+    }
+    assert_int_equal(p.lost_count, LOST_MAX);
+    assert_int_equal(p.lost[0].from, 0);
+    assert_int_equal(p.lost[LOST_MAX - 1].from, (LOST_MAX - 1) * 100);
+}
+
+static void a_new_epoch_forgets_what_belonged_to_the_old_one(void **state)
+{
+    struct position p = sample();
+
+    (void)state;
+    position_new_epoch(&p);
+    assert_int_equal(p.epoch, 4);
+    assert_int_equal(p.anchor.offset, -1);
+    assert_int_equal(p.checked.offset, -1);
+    assert_int_equal(p.target_anchor.offset, -1);
+    assert_int_equal(p.tail.count, 0);
+    assert_int_equal(p.map_count, 0);
+    assert_int_equal(p.lost_count, 2); /* what was lost stays so */
 }
 
 static void the_key_is_the_one_of_the_format(void **state)
@@ -351,6 +403,8 @@ int main(void)
         cmocka_unit_test(broken_bytes_never_break_the_reader),
         cmocka_unit_test(a_newer_version_is_refused_and_unknown_fields_are_not),
         cmocka_unit_test(wrong_fields_are_refused),
+        cmocka_unit_test(lost_ranges_are_joined_and_the_oldest_goes_first),
+        cmocka_unit_test(a_new_epoch_forgets_what_belonged_to_the_old_one),
         cmocka_unit_test(the_key_is_the_one_of_the_format),
         cmocka_unit_test(the_target_of_a_source_offset_is_found_in_the_tail),
         cmocka_unit_test(map_pointers_stay_exponentially_spaced),
