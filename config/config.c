@@ -5,6 +5,7 @@
  *                                           -> what settings ask of each other
  */
 #include "config/config.h"
+#include "config/rename.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -173,6 +174,29 @@ static void check_loop(const struct config *cfg, struct problems *p)
     }
 }
 
+/* {relay} becomes the relay's name. */
+static void name_dead_letters(struct config *cfg, const struct node *root,
+                              struct problems *p)
+{
+    static const char placeholder[] = "{relay}";
+    char **name = &cfg->delivery.dead_letter_topic;
+    const char *at = *name != NULL ? strstr(*name, placeholder) : NULL;
+
+    if (at != NULL) {
+        char *expanded = mem_printf("%.*s%s%s", (int)(at - *name), *name,
+                                    cfg->relay != NULL ? cfg->relay : "relay",
+                                    at + sizeof(placeholder) - 1);
+        free(*name);
+        *name = expanded;
+    }
+    if (*name != NULL && !topic_name_is_valid(*name)) {
+        problem_error(p, delivery_place(root, "dead_letter_topic"),
+                      "delivery.dead_letter_topic: \"%s\" is no valid topic "
+                      "name; it may hold {relay} once",
+                      *name);
+    }
+}
+
 static struct config *from_tree(const struct node *root, struct problems *p)
 {
     struct config *cfg;
@@ -184,6 +208,7 @@ static struct config *from_tree(const struct node *root, struct problems *p)
     read_root(cfg, root, p);
     check_memory(cfg, root, p);
     check_loop(cfg, p);
+    name_dead_letters(cfg, root, p);
     return cfg;
 }
 
@@ -244,6 +269,7 @@ void config_free(struct config **cfg)
     rules_clear(*cfg);
     clear_cluster(&(*cfg)->source);
     clear_cluster(&(*cfg)->target);
+    free((*cfg)->delivery.dead_letter_topic);
     free((*cfg)->relay);
     free(*cfg);
     *cfg = NULL;

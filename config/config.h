@@ -33,8 +33,12 @@ struct cluster_config {
 };
 
 enum guarantee { GUARANTEE_EXACTLY_ONCE, GUARANTEE_AT_LEAST_ONCE };
-enum on_gap { ON_GAP_STOP };
-enum on_record_error { ON_RECORD_ERROR_STOP };
+enum on_gap { ON_GAP_STOP, ON_GAP_CONTINUE };
+enum on_record_error {
+    ON_RECORD_ERROR_STOP,
+    ON_RECORD_ERROR_DEAD_LETTER,
+    ON_RECORD_ERROR_SKIP,
+};
 enum partitioning { PARTITION_PRESERVE };
 
 enum start_kind { START_EARLIEST, START_LATEST, START_TIME };
@@ -53,6 +57,7 @@ struct delivery_config {
     struct start start;
     int on_gap;          /* enum on_gap */
     int on_record_error; /* enum on_record_error */
+    char *dead_letter_topic;
 };
 
 struct sync_config {

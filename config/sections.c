@@ -22,12 +22,14 @@ static const char *const guarantee_names[] = {
     [GUARANTEE_AT_LEAST_ONCE] = "at_least_once",
     NULL,
 };
-static const char *const on_gap_names[] = {[ON_GAP_STOP] = "stop", NULL};
-static const char *const on_gap_later[] = {"continue", NULL};
+static const char *const on_gap_names[] = {
+    [ON_GAP_STOP] = "stop", [ON_GAP_CONTINUE] = "continue", NULL};
 static const char *const on_record_error_names[] = {
-    [ON_RECORD_ERROR_STOP] = "stop", NULL};
-static const char *const on_record_error_later[] = {"dead_letter", "skip",
-                                                    NULL};
+    [ON_RECORD_ERROR_STOP] = "stop",
+    [ON_RECORD_ERROR_DEAD_LETTER] = "dead_letter",
+    [ON_RECORD_ERROR_SKIP] = "skip",
+    NULL,
+};
 static const char *const partition_names[] = {[PARTITION_PRESERVE] = "preserve",
                                               NULL};
 static const char *const partition_later[] = {"key", "crc32", "round_robin",
@@ -148,18 +150,26 @@ static const struct option delivery_options[] = {
      .offset = AT(int, struct delivery_config, on_gap),
      .def = "stop",
      .names = on_gap_names,
-     .later = on_gap_later,
      .doc = "When source records can no longer be copied (retention, "
-            "truncation, a topic made anew): `stop` halts that partition "
-            "alone."},
+            "truncation, a topic made anew), or copies are gone: `stop` halts "
+            "that partition alone, until `kafka-relay offsets CONFIG set`; "
+            "`continue` records in the position what was lost, and goes on."},
     {.name = "on_record_error",
      .type = OPT_ENUM,
      .offset = AT(int, struct delivery_config, on_record_error),
      .def = "stop",
      .names = on_record_error_names,
-     .later = on_record_error_later,
      .doc = "When the target refuses a record (too large, invalid): `stop` "
-            "halts that partition alone."},
+            "halts that partition alone, before that record; `dead_letter` "
+            "writes it to `dead_letter_topic`, in the same transaction as the "
+            "position that passes it; `skip` records its offset in the "
+            "position as lost, and goes on."},
+    {.name = "dead_letter_topic",
+     .type = OPT_TEXT,
+     .offset = AT(char *, struct delivery_config, dead_letter_topic),
+     .def = "kafka-relay.{relay}.dead-letter",
+     .doc = "Where records go that the target refuses; made with one "
+            "partition when it is missing. `{relay}` is the relay's name."},
 };
 
 static const struct option sync_topics_options[] = {
@@ -206,8 +216,7 @@ static const char *const rule_later[] = {
     "filters",      "merge",      "partitions", "window",
     "fall_through", "provenance", NULL};
 static const char *const delivery_later[] = {
-    "dead_letter_topic", "rate_limit_bytes", "rate_limit_records",
-    "max_records", NULL};
+    "rate_limit_bytes", "rate_limit_records", "max_records", NULL};
 static const char *const sync_nested[] = {"topics", NULL};
 static const char *const sync_later[] = {"groups", "keep", "replication_factor",
                                          "mm2", NULL};

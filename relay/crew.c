@@ -24,6 +24,7 @@ static void log_granted(const struct crew *crew)
 void crew_grant(struct crew *crew, const int32_t *lanes, size_t count,
                 int64_t lanes_max)
 {
+    crew->told = true;
     memset(crew->granted, 0, sizeof(crew->granted));
     for (size_t i = 0; i < count; i++) {
         int32_t k = lanes[i];
@@ -71,6 +72,9 @@ static void reconcile_lane(struct crew *crew, int32_t k, struct totals *gone)
         if (status.state == LANE_STOPPED) {
             gone->records += status.records;
             gone->bytes += status.bytes;
+            for (int i = 0; i < LANE_EVENTS; i++) {
+                gone->events[i] += status.events[i];
+            }
             lane_free(&crew->lanes[k]);
         } else if (!wanted && !crew->stop_sent[k]) {
             crew->stop_sent[k] = true;
@@ -98,6 +102,12 @@ static void add(struct totals *t, const struct lane_status *lane)
     t->waiting += lane->waiting;
     t->commits += lane->commits;
     t->restarts += lane->restarts;
+    t->unverified += lane->unverified;
+    t->held += lane->held;
+    t->held_ms = lane->held_ms > t->held_ms ? lane->held_ms : t->held_ms;
+    for (int i = 0; i < LANE_EVENTS; i++) {
+        t->events[i] += lane->events[i];
+    }
     t->lanes++;
     t->by_state[lane->state]++;
     if (lane->lag < 0) {

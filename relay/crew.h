@@ -21,12 +21,15 @@ struct crew {
     struct plan *plan;         /* newest, owned; NULL: none yet */
     struct lane *lanes[LANES_MAX];
     bool granted[LANES_MAX], stop_sent[LANES_MAX];
+    bool told;    /* the group has said something */
     bool leaving; /* all lanes are to stop, none to start */
 };
 
 /* All lanes of this process together. */
 struct totals {
     int64_t records, bytes, lag, partitions, halted, waiting, commits, restarts;
+    int64_t unverified, held, held_ms;
+    int64_t events[LANE_EVENTS];
     bool lag_known;
     int lanes;
     int by_state[LANE_STOPPED + 1];

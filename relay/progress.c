@@ -80,19 +80,48 @@ static void show_block(const struct progress *p, const struct totals *t,
     log_foot(block);
 }
 
+/* What an operator would rather not see; "" when there is none of it. */
+static void trouble_text(char *out, size_t size, const struct progress *p,
+                         const struct totals *t)
+{
+    const struct {
+        const char *name;
+        int64_t count;
+    } rows[] = {
+        {"unverified", t->unverified},
+        {"behind an open transaction", t->held},
+        {"gaps", t->events[LANE_GAPS] + p->gone.events[LANE_GAPS]},
+        {"records refused", t->events[LANE_REFUSED_RECORDS] +
+                                p->gone.events[LANE_REFUSED_RECORDS]},
+        {"skipped", t->events[LANE_SKIPPED] + p->gone.events[LANE_SKIPPED]},
+        {"dead letters",
+         t->events[LANE_DEAD_LETTERS] + p->gone.events[LANE_DEAD_LETTERS]},
+    };
+    size_t len = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        if (rows[i].count > 0 && len < size) {
+            len += (size_t)snprintf(out + len, size - len, ", %" PRId64 " %s",
+                                    rows[i].count, rows[i].name);
+        }
+    }
+}
+
 static void show_line(const struct progress *p, const struct totals *t,
                       double records_s, double bytes_s)
 {
-    char lag[32];
+    char lag[32], trouble[256];
 
     lag_text(lag, sizeof(lag), t);
+    trouble_text(trouble, sizeof(trouble), p, t);
     log_write(LOG_INFO, NULL,
               "status: %" PRId64 " records, %.0f records/s, %.0f bytes/s, "
               "lag %s, lanes %d/%d running, partitions %" PRId64 " (%" PRId64
-              " waiting, %" PRId64 " halted)",
+              " waiting, %" PRId64 " halted)%s",
               t->records + p->gone.records, records_s, bytes_s, lag,
               t->by_state[LANE_RUNNING], t->lanes, t->partitions, t->waiting,
-              t->halted);
+              t->halted, trouble);
 }
 
 void progress_show(struct progress *p, const struct totals *t)

@@ -156,7 +156,7 @@ static void check_end(struct relay *r, const struct totals *t)
     bool halted = t->halted > 0;
 
     if (!r->options.until_end || r->crew.plan == NULL || r->crew.leaving ||
-        r->group == NULL || t->by_state[LANE_DONE] < t->lanes) {
+        !r->crew.told || t->by_state[LANE_DONE] < t->lanes) {
         return;
     }
     if (others && !(r->look_at_ends && r->ends.reached)) {

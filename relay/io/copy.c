@@ -32,6 +32,7 @@ struct copy {
     size_t at, count;  /* batch[at .. count) is still to be handed over */
     int64_t bytes;     /* since copy_reset */
     bool moved;        /* since copy_reset */
+    bool held;         /* batch[at] waits for a commit */
     int64_t moved_ms;  /* clock_ms of the first that moved since then */
     int64_t called_ms; /* clock_ms of copy_run's call */
 };
@@ -50,6 +51,20 @@ static void drop_batch(struct copy *copy)
     while (copy->at < copy->count) {
         rd_kafka_message_destroy(copy->batch[copy->at++]);
     }
+}
+
+void copy_forget(struct copy *copy, const struct stream *stream)
+{
+    size_t kept = copy->at;
+
+    for (size_t i = copy->at; i < copy->count; i++) {
+        if (source_stream_of(copy->batch[i]) == stream) {
+            rd_kafka_message_destroy(copy->batch[i]);
+        } else {
+            copy->batch[kept++] = copy->batch[i];
+        }
+    }
+    copy->count = kept;
 }
 
 void copy_close(struct copy **copy)
@@ -79,6 +94,19 @@ static void note_moved(struct copy *copy, struct stream *s)
     s->moved = true;
 }
 
+/* The log's end: what lies between are markers and aborted records; but from
+ * stop_at on, records were left out. */
+static void reached(struct copy *copy, struct stream *s, int64_t end)
+{
+    if (s->stop_at >= 0 && s->stop_at < end) {
+        end = s->stop_at;
+    }
+    if (end > s->next && s->fault == STREAM_OK) {
+        s->next = end;
+        note_moved(copy, s);
+    }
+}
+
 /* Everything on the queue that is not a record. Consumes m. */
 static enum err_kind take_event(struct copy *copy, struct stream *s,
                                 rd_kafka_message_t *m, struct err *e)
@@ -90,11 +118,7 @@ static enum err_kind take_event(struct copy *copy, struct stream *s,
         /* of a stream that is read no more */
     } else if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         s->at_end = true;
-        if (m->offset > s->next &&
-            s->fault == STREAM_OK) { /* markers and aborted records */
-            s->next = m->offset;
-            note_moved(copy, s);
-        }
+        reached(copy, s, m->offset);
     } else if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
                code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
         fault(s, STREAM_OUT_OF_RANGE, rd_kafka_message_errstr(m));
@@ -140,7 +164,7 @@ static bool ends_run(const struct copy *copy, const struct stream *s,
         return true;
     }
     next = copy->batch[copy->at + 1];
-    return (s->stop_at >= 0 && next->offset >= s->stop_at) ||
+    return next->offset >= s->watch_at ||
            next->err != RD_KAFKA_RESP_ERR_NO_ERROR || next->rkt != m->rkt ||
            next->partition != m->partition;
 }
@@ -153,7 +177,8 @@ static bool is_unwanted(struct stream *s, const rd_kafka_message_t *m)
         m->offset < s->next) {
         return true;
     }
-    if (s->stop_at >= 0 && m->offset >= s->stop_at) {
+    if (m->offset >= s->watch_at && s->stop_at >= 0 &&
+        m->offset >= s->stop_at) {
         if (s->next < s->stop_at) { /* markers at most lie between */
             s->next = s->stop_at;
             s->moved = true; /* written with the next commit */
@@ -161,6 +186,39 @@ static bool is_unwanted(struct stream *s, const rd_kafka_message_t *m)
         return true;
     }
     return false;
+}
+
+static bool is_diverted(const struct stream *s, const rd_kafka_message_t *m)
+{
+    return m->offset == s->divert_at || (s->divert_unkeyed && m->key == NULL);
+}
+
+/* Consumes m. */
+static enum err_kind divert(struct copy *copy, struct stream *s,
+                            rd_kafka_message_t *m, struct err *e)
+{
+    e->kind = ERR_NONE;
+    if (s->divert == DIVERT_SKIP) {
+        rd_kafka_message_destroy(m);
+    } else if (sink_dead_letter(copy->sink, s, m, e) != ERR_NONE) {
+        return e->kind;
+    }
+    s->diverted++;
+    return ERR_NONE;
+}
+
+/* True: what comes before is to be committed first; the batch stays as it is.
+ */
+static bool is_held(struct stream *s, const rd_kafka_message_t *m)
+{
+    if (m->offset < s->watch_at || s->hold_at < 0 || m->offset < s->hold_at) {
+        return false;
+    }
+    if (s->next < s->hold_at) { /* markers at most lie between */
+        s->next = s->hold_at;
+        s->moved = true;
+    }
+    return true;
 }
 
 /* Hands over the batch's next message. ERR_RETRY: no room in the sink now. */
@@ -180,18 +238,26 @@ static enum err_kind take_one(struct copy *copy, struct err *e)
         rd_kafka_message_destroy(m);
         return ERR_NONE;
     }
+    copy->held = is_held(s, m);
+    if (copy->held) {
+        return ERR_NONE;
+    }
     if (ends_run(copy, s, m)) {
         set_anchor(s, m);
     }
     copy->at++;
-    if (sink_send(copy->sink, s, m, e) != ERR_NONE) {
+    if (is_diverted(s, m)) {
+        divert(copy, s, m, e);
+    } else if (sink_send(copy->sink, s, m, e) == ERR_NONE) {
+        s->records++;
+        s->bytes += bytes;
+    }
+    if (e->kind != ERR_NONE) {
         return e->kind;
     }
     s->next = next;
     s->at_end = false;
     note_moved(copy, s);
-    s->records++;
-    s->bytes += bytes;
     copy->bytes += bytes + RECORD_BYTES;
     return ERR_NONE;
 }
@@ -228,7 +294,8 @@ static bool wait_for_room(struct copy *copy, const struct copy_limits *limits)
 static enum err_kind take_batch(struct copy *copy,
                                 const struct copy_limits *limits, struct err *e)
 {
-    while (copy->at < copy->count && copy->bytes < limits->bytes) {
+    while (copy->at < copy->count && copy->bytes < limits->bytes &&
+           !copy->held) {
         if (!wait_for_room(copy, limits)) {
             break;
         }
@@ -245,6 +312,7 @@ enum err_kind copy_run(struct copy *copy, const struct copy_limits *limits,
     int64_t left;
 
     copy->called_ms = clock_ms();
+    copy->held = false;
     do {
         if (copy->at == copy->count) {
             left = left_ms(copy, limits);
@@ -259,7 +327,8 @@ enum err_kind copy_run(struct copy *copy, const struct copy_limits *limits,
         if (sink_failure(copy->sink, e) != ERR_NONE) {
             return e->kind;
         }
-    } while (copy->bytes < limits->bytes && left_ms(copy, limits) > 0);
+    } while (copy->bytes < limits->bytes && !copy->held &&
+             left_ms(copy, limits) > 0);
     return ERR_NONE;
 }
 

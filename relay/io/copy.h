@@ -19,6 +19,11 @@ struct copy;
 /* Both ends are borrowed; close the copy before them. */
 struct copy *copy_open(struct source *source, struct sink *sink);
 
+/* Gives back what was read of a stream but not handed over. Whoever stops a
+ * stream to start it elsewhere, or after records were left out, must do so:
+ * what is left here would be taken for what comes next. */
+void copy_forget(struct copy *copy, const struct stream *stream);
+
 /* Gives back what was read but not handed over. Nulls. */
 void copy_close(struct copy **copy);
 

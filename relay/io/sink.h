@@ -31,6 +31,8 @@ struct sink_settings {
     int guarantee;           /* enum guarantee */
     int64_t batch_bytes;     /* at most so large a batch; 0: as configured */
     int64_t in_flight_bytes; /* of records handed over, not yet delivered */
+    /* For sink_dead_letter; borrowed. */
+    const char *dead_letter_topic, *source_name;
 };
 
 /* Opens the producers and runs init_transactions, which fences whoever had
@@ -55,6 +57,12 @@ void sink_warm(struct sink *sink, const struct patience *patience);
 enum err_kind sink_send(struct sink *sink, struct stream *stream,
                         struct rd_kafka_message_s *message,
                         struct err *e) MUST_CHECK;
+
+/* The same, but to the dead-letter topic, in the same transaction; see letter.h
+ * and stream->divert. A refusal there is a fault of the stream, too. */
+enum err_kind sink_dead_letter(struct sink *sink, struct stream *stream,
+                               struct rd_kafka_message_s *message,
+                               struct err *e) MUST_CHECK;
 
 /* Whether a record of `bytes` may be handed over now: in-flight bytes stay
  * below the limit, but one record alone always passes. */
@@ -86,6 +94,13 @@ enum err_kind sink_flush(struct sink *sink, const struct patience *patience,
 enum err_kind sink_commit(struct sink *sink, const struct patience *patience,
                           struct err *e) MUST_CHECK;
 bool sink_is_ambiguous(const struct sink *sink);
+
+/* Ends the transaction without its records, at once: the next owner of the
+ * transactional id need not. Failures do not matter. */
+void sink_abort(struct sink *sink, const struct patience *patience);
+
+/* Handed over, and not delivered yet. */
+int64_t sink_in_flight(const struct sink *sink);
 
 /* The streams that delivery reports refer to, by index; set when they
  * change. Borrowed. */

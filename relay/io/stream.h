@@ -32,14 +32,27 @@ enum stream_fault {
     STREAM_REFUSED,      /* the target refuses a record of it for good */
 };
 
+/* What happens to a record that the target does not take. */
+enum divert {
+    DIVERT_SKIP,        /* passed over */
+    DIVERT_DEAD_LETTER, /* goes to the dead-letter topic, whole */
+    DIVERT_CUT,         /* the same, cut: whole it is too large even there */
+};
+
 struct stream {
     /* Set by the lane before copy_start; borrowed strings. */
     const char *topic;
     const char *target_topic;
     int32_t partition;
     int32_t target_partition;
-    int64_t stop_at; /* read no further than this offset; -1: no end */
-    void *owner;     /* the lane's own record of it */
+    int64_t stop_at;   /* read no further than this offset; -1: no end */
+    int64_t hold_at;   /* wait at this offset for a commit; -1: nowhere */
+    int64_t divert_at; /* the record at this offset is diverted; -1: none */
+    enum divert divert;
+    const char *divert_why; /* one word, for its headers; borrowed */
+    int64_t cut_bytes;      /* DIVERT_CUT: what fits */
+    bool divert_unkeyed;    /* and so is each one without a key */
+    void *owner;            /* the lane's own record of it */
 
     /* Moved by copy_run. */
     int64_t next;         /* everything before it is with the sink */
@@ -50,14 +63,23 @@ struct stream {
     int64_t records, bytes; /* handed to the sink, since the start */
     enum stream_fault fault;
     char fault_text[160];
-    int64_t fault_offset; /* STREAM_REFUSED: the first of the refused batch */
-    bool too_large;       /* STREAM_REFUSED: for its size */
+    /* STREAM_REFUSED: one of these offsets at least is meant, */
+    int64_t fault_first, fault_last;
+    char fault_why[40];  /* for this (librdkafka's name of the error), */
+    bool too_large;      /* which is its size, */
+    bool letter_refused; /* as a dead letter */
+    int64_t diverted;    /* records, since the lane last cleared this */
 
     /* Private to relay/io. */
     uint32_t index;
     bool started;
+    int64_t watch_at; /* the least of these three, or INT64_MAX */
     void *sink_topic;
     void *source_topic;
 };
+
+/* Sets all three. */
+void stream_watch(struct stream *s, int64_t stop_at, int64_t hold_at,
+                  int64_t divert_at);
 
 #endif

@@ -29,6 +29,8 @@ struct check {
     struct mark marks[2];      /* to be found; offset -1: none */
     struct lookup *lookups[2]; /* their answers */
     int64_t low, high;         /* log start and end */
+    bool settled;              /* a gap was found */
+    bool unverified;           /* a mark can't be looked up */
 };
 
 struct side {
@@ -192,15 +194,71 @@ static bool is_compacted(struct side *side, const struct check *c)
     return compacted;
 }
 
-static void halt_other(struct side *side, struct check *c,
-                       const struct mark *want, const char *found)
+static bool is_good(const struct check *c, int m)
 {
-    part_halt(side->lane, c->part,
-              side->target ? "target_changed_log" : "source_changed_log",
-              "%s[%d] on %s was truncated, or deleted and made again: %s at "
-              "offset %lld, which this relay has %s",
-              c->topic, (int)c->partition, side->cluster->name, found,
-              (long long)want->offset, side->target ? "written" : "read");
+    return c->lookups[m] != NULL && same_record(&c->marks[m], c->lookups[m]);
+}
+
+static bool is_other(const struct check *c, int m)
+{
+    return c->lookups[m] != NULL && !is_good(c, m);
+}
+
+/* The newest record that is still the one that was read; -1: none is known.
+ * The newer mark says nothing once the older one is another: it was read of the
+ * new log. */
+static int64_t last_good(const struct check *c)
+{
+    if (is_good(c, 1) && !is_other(c, 0)) {
+        return c->marks[1].offset;
+    }
+    return is_good(c, 0) ? c->marks[0].offset : -1;
+}
+
+/* Another log than the one that was read, or written. Where it was cut, what
+ * follows the last record that is the same is read again; else all of it. */
+static void log_changed(struct side *side, struct check *c, const char *what)
+{
+    const struct stream *s = &c->part->stream;
+    const int64_t good = side->target ? -1 : last_good(c);
+    const struct gap on_source = {.reason = HALT_SOURCE_LOG,
+                                  .from = s->next,
+                                  .to = -1,
+                                  .go_on = good >= 0 ? good + 1 : c->low};
+    const struct gap on_target = {.reason = HALT_TARGET_LOG,
+                                  .from = 0,
+                                  .to = s->next > 0 ? s->next - 1 : 0,
+                                  .go_on = s->next,
+                                  .on_target = true};
+
+    gap_found(side->lane, c->part, side->target ? &on_target : &on_source,
+              "%s[%d] on %s was truncated, or deleted and made again: %s",
+              c->topic, (int)c->partition, side->cluster->name, what);
+}
+
+static void other_record(struct side *side, struct check *c,
+                         const struct mark *want, const char *found)
+{
+    char what[128];
+
+    snprintf(what, sizeof(what), "%s at offset %lld, which this relay has %s",
+             found, (long long)want->offset, side->target ? "written" : "read");
+    log_changed(side, c, what);
+}
+
+static void note_unverified(struct side *side, struct check *c,
+                            const struct mark *want)
+{
+    if (!c->part->told_unverified) {
+        log_write(LOG_WARN,
+                  LOG_PARTITION(side->lane->set.index, c->topic, c->partition),
+                  "unverified: the record at offset %lld aged out or was "
+                  "compacted away on %s, so nobody can tell whether the topic "
+                  "was made anew",
+                  (long long)want->offset, side->cluster->name);
+    }
+    c->part->told_unverified = c->part->unverified = true;
+    c->unverified = true;
 }
 
 static void judge_mark(struct side *side, struct check *c, int m)
@@ -208,24 +266,50 @@ static void judge_mark(struct side *side, struct check *c, int m)
     const struct mark *want = &c->marks[m];
     const struct lookup *l = c->lookups[m];
 
-    if (want->offset < 0 || c->part->state == PART_HALTED) {
+    if (want->offset < 0 || c->settled) {
         return;
     }
     if (l != NULL && l->found.offset == want->offset) {
         if (!same_record(want, l)) {
-            halt_other(side, c, want, "another record stands");
+            other_record(side, c, want, "another record stands");
+            c->settled = true;
         }
         return;
     }
     if (l != NULL && !l->missing && !is_compacted(side, c)) {
-        halt_other(side, c, want, "no record stands");
+        other_record(side, c, want, "no record stands");
+        c->settled = true;
         return;
     }
-    log_write(LOG_WARN,
-              LOG_PARTITION(side->lane->set.index, c->topic, c->partition),
-              "unverified: the record at offset %lld aged out or was compacted "
-              "away on %s, so nobody can tell whether the topic was made anew",
-              (long long)want->offset, side->cluster->name);
+    note_unverified(side, c, want);
+}
+
+/* It was found changed before, by an owner that halted; by now its marks may
+ * have aged out. */
+static bool was_changed(const struct side *side, const struct check *c)
+{
+    return strcmp(c->part->halt_before,
+                  side->target ? HALT_TARGET_LOG : HALT_SOURCE_LOG) == 0;
+}
+
+static void judge_end(struct side *side, struct check *c)
+{
+    char what[128];
+
+    snprintf(what, sizeof(what), "it ends at offset %lld, below %lld",
+             (long long)c->high, (long long)c->next);
+    log_changed(side, c, what);
+}
+
+static void judge_start(struct side *side, struct check *c)
+{
+    const struct gap gap = {
+        .reason = HALT_GAP, .from = c->next, .to = c->low - 1, .go_on = c->low};
+
+    gap_found(side->lane, c->part, &gap,
+              "offsets %lld to %lld were deleted on %s before they were "
+              "copied (retention, or DeleteRecords)",
+              (long long)gap.from, (long long)gap.to, side->cluster->name);
 }
 
 static void judge(struct side *side, struct check *c)
@@ -233,28 +317,25 @@ static void judge(struct side *side, struct check *c)
     if (c->part->unknown) {
         return; /* gone, or not readable now: it waits */
     }
+    if (was_changed(side, c)) {
+        log_changed(side, c, "so an earlier check found");
+        return;
+    }
     if (c->high < c->next) {
-        part_halt(side->lane, c->part,
-                  side->target ? "target_changed_log" : "source_changed_log",
-                  "%s[%d] on %s ends at offset %lld, below %lld that this "
-                  "relay has %s: truncated, or deleted and made again",
-                  c->topic, (int)c->partition, side->cluster->name,
-                  (long long)c->high, (long long)c->next,
-                  side->target ? "written" : "read");
+        judge_end(side, c);
         return;
     }
     if (!side->target && c->low > c->next) {
-        part_halt(side->lane, c->part, "gap",
-                  "offsets %lld to %lld were deleted on %s before they were "
-                  "copied (retention, or DeleteRecords)",
-                  (long long)c->next, (long long)c->low - 1,
-                  side->cluster->name);
+        judge_start(side, c);
         return;
     }
     judge_mark(side, c, 0);
     judge_mark(side, c, 1);
-    if (!side->target && c->part->state != PART_HALTED &&
-        c->part->position.checked.offset != c->part->stream.anchor.offset) {
+    if (!c->settled && !c->unverified) {
+        c->part->unverified = false;
+    }
+    if (!side->target && !c->settled &&
+        last_good(c) == c->part->stream.anchor.offset) {
         c->part->position.checked = c->part->stream.anchor;
     }
 }

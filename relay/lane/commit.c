@@ -68,6 +68,8 @@ enum err_kind commit_open_sink(struct lane *lane, struct err *e)
         .guarantee = cfg->delivery.guarantee,
         .batch_bytes = lane->batch_bytes,
         .in_flight_bytes = pace_bytes(lane),
+        .dead_letter_topic = cfg->delivery.dead_letter_topic,
+        .source_name = cfg->source.name,
     };
     const struct patience patience = patience_of(TAKE_MS, &lane->stopped, 0);
 
@@ -152,12 +154,13 @@ static void note_chunks(struct lane *lane)
 static enum err_kind timed_flush(struct lane *lane,
                                  const struct patience *patience, struct err *e)
 {
-    const int64_t start = clock_ms();
+    const int64_t start = clock_ms(), in_flight = sink_in_flight(lane->sink);
     const enum err_kind rc = sink_flush(lane->sink, patience, e);
+    const int64_t left = sink_in_flight(lane->sink);
 
-    set_pace(lane, clock_ms() - start,
-             rc != ERR_NONE && !lane_stopping(lane) &&
-                 clock_ms() - start >= COMMIT_MS);
+    if (rc == ERR_NONE || (left > 0 && left < in_flight)) {
+        set_pace(lane, clock_ms() - start, rc != ERR_NONE);
+    } /* else nothing is delivered at all: that is no slowness */
     return rc;
 }
 
@@ -193,6 +196,7 @@ static void complete(struct lane *lane, struct part *part)
     p->anchor = s->anchor;
     p->tail = s->tail;
     snprintf(p->claim, sizeof(p->claim), "%s", lane->nonce);
+    refusals_record(part, clock_wall_ms());
     if (p->checked.offset < 0) {
         p->checked = s->anchor; /* the first record ever read is trusted */
     }
@@ -240,6 +244,7 @@ static void count_committed(struct lane *lane)
         part->logged_records = part->stream.records;
         part->logged_bytes = part->stream.bytes;
         part->stream.moved = part->dirty = false;
+        refusals_passed(lane, part);
     }
     atomic_fetch_add(&lane->commits, 1);
     lane->last_commit_ms = clock_ms();

@@ -107,7 +107,7 @@ static enum err_kind refuse_full_targets(struct lane *lane, struct part **parts,
         for (size_t i = 0; i < n; i++) {
             if (!low[i].unknown && !high[i].unknown &&
                 high[i].offset > low[i].offset) {
-                part_halt(lane, existing[i], "target_not_empty",
+                part_halt(lane, existing[i], HALT_TARGET_NOT_EMPTY,
                           "%s[%d] on the target already holds records, but "
                           "this relay has no position for it. Delete that "
                           "topic, or rename the copy",

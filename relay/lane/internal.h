@@ -31,6 +31,36 @@ enum part_state {
     PART_GONE,   /* not in the plan any more */
 };
 
+/* Why a partition stops alone: one word, in its position; see halts.c. */
+#define HALT_GAP "gap"
+#define HALT_SOURCE_LOG "source_changed_log"
+#define HALT_TARGET_LOG "target_changed_log"
+#define HALT_TARGET_CHANGED "target_changed"
+#define HALT_TARGET_NOT_EMPTY "target_not_empty"
+#define HALT_REFUSED "record_refused"
+#define HALT_LETTER_FAILED "dead_letter_failed"
+#define HALT_CORRUPT "corrupt"
+#define HALT_OUT_OF_RANGE "out_of_range"
+#define HALT_BLOCKED "blocked"
+
+/* A refused batch is searched for the record that is meant: refusals.c. */
+struct trial {
+    int64_t end;     /* wait here until it is committed; -1: no trial */
+    int64_t suspect; /* halving: it is before this offset */
+    int64_t limit;   /* of the first refused batch: from here on, no doubt */
+    int64_t size;    /* of the next trial behind a bad record; 0: halving */
+};
+
+enum bad_action { BAD_STOP, BAD_SKIP, BAD_LETTER, BAD_CUT };
+
+/* The record that the target refuses. */
+struct bad {
+    int64_t at; /* -1: none is known */
+    enum bad_action action;
+    bool letter_failed;
+    char why[40];
+};
+
 /* One partition of the lane. */
 struct part {
     struct stream stream;
@@ -44,8 +74,13 @@ struct part {
     bool unknown;    /* not to be found when its anchors were checked */
     bool prepared;   /* known to source and sink of this session */
     bool dirty;      /* write the position even if nothing moved */
-    bool refused;    /* the target refused a record: halted until a restart, */
-    int64_t refused_at;       /* at this offset */
+    bool unverified, told_unverified; /* a mark of it aged out */
+    int64_t plan_stop;                /* stop_at of the plan; -1: no end */
+    /* These outlive a session: the lane is taken again to go on with them. */
+    struct trial trial;
+    struct bad bad;
+    int64_t epoch;            /* of the position that they belong to */
+    int64_t held_at, held_ms; /* waits behind an open transaction: report.c */
     char halt_before[32];     /* halt.reason as it was stored */
     struct map_pointer chunk; /* on its way to the map; offset -1: none */
     int64_t logged_records;   /* of stream.records, already in the totals */
@@ -76,7 +111,8 @@ struct lane {
     /* Published for lane_status. */
     atomic_int state;
     atomic_llong records, bytes, lag, partitions, halted, waiting, commits,
-        restarts;
+        restarts, unverified, held, held_ms;
+    atomic_llong events[LANE_EVENTS];
 
     /* The lane's thread only, from here on. */
     struct plan *plan;
@@ -103,6 +139,9 @@ struct lane {
     int slower;          /* in-flight bytes are halved so often */
     int quick_commits;   /* in a row */
     int64_t batch_bytes; /* what the target's topics take; 0: not known */
+
+    bool at_once; /* the session ended on purpose: take the lane again now */
+    int64_t held_told_ms;
 };
 
 enum {
@@ -130,14 +169,46 @@ enum err_kind parts_apply_plan(struct lane *lane, struct err *e) MUST_CHECK;
 enum err_kind parts_look(struct lane *lane, struct err *e) MUST_CHECK;
 /* Checks the anchors of running parts, some at a time. */
 enum err_kind parts_check(struct lane *lane, struct err *e) MUST_CHECK;
-/* After a session that ended because the target refused a batch: makes batches
- * small enough, or marks the one record that will never fit. */
-void parts_note_refusals(struct lane *lane);
+/* Nothing more is read of it, nor left over from reading. */
+void part_stop(struct lane *lane, struct part *part);
 /* Forgets what belonged to the session; counters stay. */
 void parts_reset(struct lane *lane);
 bool parts_all_done(const struct lane *lane);
+
+/* halts.c */
 void part_halt(struct lane *lane, struct part *part, const char *reason,
                const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* Not to be judged anew: it holds until `offsets set`, or `on_gap: continue`.
+ */
+bool halt_is_lasting(const char *reason);
+
+/* gaps.c: source records that can't be copied any more, or copies gone. */
+struct gap {
+    const char *reason; /* HALT_... */
+    int64_t from, to;   /* source offsets lost; to -1: nobody knows */
+    int64_t go_on;      /* where `on_gap: continue` does */
+    bool on_target;
+};
+void gap_found(struct lane *lane, struct part *part, const struct gap *gap,
+               const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* refusals.c: between a refused batch and what becomes of the record. */
+/* After a session that ended: whether the target refused something. Then the
+ * next session searches on. */
+bool refusals_note(struct lane *lane);
+/* Sets how far the part's stream goes, and which record it diverts. */
+void part_watch(struct part *part);
+/* After a commit: the next trial, or a halt before the record. */
+void refusals_look(struct lane *lane, struct part *part);
+void refusals_halt(struct lane *lane, struct part *part);
+void refusals_forget(struct part *part);
+/* With the position that passes the record, and once that is committed. */
+void refusals_record(struct part *part, int64_t now_ms);
+void refusals_passed(struct lane *lane, struct part *part);
+
+/* report.c */
+/* Sets what lane_status tells. */
+void report_publish(struct lane *lane);
 
 /* anchors.c: checks the stored marks of parts[] against both clusters and
  * halts those that do not fit. */
@@ -160,6 +231,7 @@ enum err_kind commit_now(struct lane *lane, struct err *e) MUST_CHECK;
 enum err_kind commit_open_sink(struct lane *lane, struct err *e) MUST_CHECK;
 
 /* lane.c */
+void lane_count(struct lane *lane, enum lane_event event, int64_t n);
 void lane_enter(struct lane *lane, enum lane_state state);
 bool lane_stopping(const struct lane *lane);
 /* Takes a newer plan out of the mailbox; true when there was one. */

@@ -51,6 +51,11 @@ void lane_enter(struct lane *lane, enum lane_state state)
     }
 }
 
+void lane_count(struct lane *lane, enum lane_event event, int64_t n)
+{
+    atomic_fetch_add(&lane->events[event], n);
+}
+
 int64_t lane_bytes(const struct lane *lane)
 {
     const struct delivery_config *d = &lane->set.cfg->delivery;
@@ -172,6 +177,7 @@ static void *lane_main(void *arg)
     while (!lane_stopping(lane)) {
         lane_enter(lane, LANE_STARTING);
         lane->session_ms = clock_ms();
+        lane->at_once = false;
         enum err_kind rc = session_run(lane, &e);
         if (lane_stopping(lane)) {
             break;
@@ -187,6 +193,9 @@ static void *lane_main(void *arg)
             refuse(lane, &e);
         } else if (rc == ERR_FENCED) {
             park(lane, &e);
+        } else if (lane->at_once) {
+            log_write(LOG_DEBUG, LOG_LANE(lane->set.index),
+                      "%s; taking the lane again at once", e.text);
         } else {
             back_off(lane, ++failures, &e);
         }
@@ -262,7 +271,13 @@ void lane_status(struct lane *lane, struct lane_status *out)
         .waiting = atomic_load(&lane->waiting),
         .commits = atomic_load(&lane->commits),
         .restarts = atomic_load(&lane->restarts),
+        .unverified = atomic_load(&lane->unverified),
+        .held = atomic_load(&lane->held),
+        .held_ms = atomic_load(&lane->held_ms),
     };
+    for (int i = 0; i < LANE_EVENTS; i++) {
+        out->events[i] = atomic_load(&lane->events[i]);
+    }
 }
 
 void lane_error(struct lane *lane, struct err *out)

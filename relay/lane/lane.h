@@ -33,6 +33,16 @@ enum lane_state {
 
 const char *lane_state_name(enum lane_state state);
 
+/* What is counted since the start: names of later metrics. */
+enum lane_event {
+    LANE_GAPS,            /* found, whatever on_gap says */
+    LANE_LOST,            /* records known to be in them */
+    LANE_REFUSED_RECORDS, /* singled out */
+    LANE_SKIPPED,         /* of these */
+    LANE_DEAD_LETTERS,    /* of these */
+    LANE_EVENTS,
+};
+
 /* Why a lane calls: a change that the loop acts on. */
 typedef void lane_changed_fn(void *arg);
 
@@ -53,6 +63,10 @@ struct lane_status {
     int64_t partitions;      /* of this lane in the plan */
     int64_t halted, waiting; /* of these */
     int64_t commits, restarts;
+    int64_t unverified; /* partitions whose log nobody can tell is the same */
+    int64_t held;       /* partitions behind an open transaction of somebody */
+    int64_t held_ms;    /* for so long, the oldest of them */
+    int64_t events[LANE_EVENTS];
 };
 
 /* Starts the thread. The plan may come later; until then the lane only

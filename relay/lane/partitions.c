@@ -8,7 +8,6 @@
  *
  * All of it between transactions.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,29 +24,12 @@ static struct log_at at(const struct lane *lane, const struct part *part)
     return *LOG_PARTITION(lane->set.index, part->topic, part->stream.partition);
 }
 
-void part_halt(struct lane *lane, struct part *part, const char *reason,
-               const char *fmt, ...)
+void part_stop(struct lane *lane, struct part *part)
 {
-    const struct log_at where = at(lane, part);
-    struct halt *halt = &part->position.halt;
-    va_list ap;
-
     if (part->prepared) {
         source_stop(lane->source, &part->stream);
+        copy_forget(lane->copy, &part->stream);
     }
-    if (strcmp(part->halt_before, reason) != 0) {
-        halt->since_ms = clock_wall_ms();
-        snprintf(part->halt_before, sizeof(part->halt_before), "%s", reason);
-    }
-    snprintf(halt->reason, sizeof(halt->reason), "%s", reason);
-    va_start(ap, fmt);
-    vsnprintf(halt->detail, sizeof(halt->detail), fmt, ap);
-    va_end(ap);
-    if (part->state != PART_HALTED) {
-        log_write(LOG_ERROR, &where, "halted (%s): %s", reason, halt->detail);
-    }
-    part->state = PART_HALTED;
-    part->dirty = part->stream.next >= 0; /* a halt is part of the position */
 }
 
 static struct part *part_new(struct lane *lane, const struct plan_topic *topic,
@@ -65,6 +47,8 @@ static struct part *part_new(struct lane *lane, const struct plan_topic *topic,
     s->owner = part;
     part->state = PART_GONE;
     part->chunk.offset = -1;
+    part->held_at = part->plan_stop = -1;
+    refusals_forget(part);
     position_init(&part->position);
     if (lane->part_count == lane->part_capacity) {
         lane->part_capacity = lane->part_capacity * 2 + 16;
@@ -118,27 +102,49 @@ static enum err_kind load_position(struct lane *lane, struct part *part,
     return ERR_NONE;
 }
 
+/* What was found out of refused records belongs to this place in this log. */
+static void meet_refusals(struct lane *lane, struct part *part)
+{
+    if (part->epoch != part->position.epoch) {
+        part->epoch = part->position.epoch;
+        refusals_forget(part);
+    }
+    if (part->stream.next > part->bad.at) {
+        part->bad.at = -1;
+    }
+    part_watch(part);
+    if (part->bad.at >= 0 && part->bad.action == BAD_STOP &&
+        part->stream.next >= part->bad.at) {
+        refusals_halt(lane, part);
+    }
+}
+
 /* How this session sees a part for the first time. */
 static enum err_kind meet(struct lane *lane, struct part *part,
                           const struct plan_topic *topic, struct err *e)
 {
+    struct halt *halt = &part->position.halt;
     bool found;
 
     if (load_position(lane, part, &found, e) != ERR_NONE) {
         return e->kind;
     }
     part->state = PART_WAITING;
-    snprintf(part->halt_before, sizeof(part->halt_before), "%s",
-             part->position.halt.reason);
-    part->position.halt.reason[0] = '\0'; /* judged anew */
-    if (strcmp(part->position.target_topic, topic->target) != 0) {
-        part_halt(lane, part, "target_changed",
-                  "the rules now give target topic %s, but its position "
-                  "belongs to %s. Undo the change of the rules",
-                  topic->target, part->position.target_topic);
-    } else if (part->refused && part->stream.next >= part->refused_at) {
-        part_halt(lane, part, "record_refused", "%s", part->stream.fault_text);
+    snprintf(part->halt_before, sizeof(part->halt_before), "%s", halt->reason);
+    if (halt_is_lasting(halt->reason) &&
+        lane->set.cfg->delivery.on_gap == ON_GAP_STOP) {
+        part_halt(lane, part, halt->reason, "%s", halt->detail);
+        return ERR_NONE;
     }
+    halt->reason[0] = '\0'; /* judged anew */
+    if (strcmp(part->position.target_topic, topic->target) != 0) {
+        part_halt(lane, part, HALT_TARGET_CHANGED,
+                  "the rules now give target topic %s, but its position "
+                  "belongs to %s; undo the change of the rules, or decide",
+                  topic->target, part->position.target_topic);
+        return ERR_NONE;
+    }
+    meet_refusals(lane, part);
     return ERR_NONE;
 }
 
@@ -156,15 +162,11 @@ static enum err_kind plan_part(struct lane *lane,
     if (part->state == PART_RUNNING &&
         (!part->has_target || topic->target_made)) {
         /* It is gone, or not the one that was written to: anchors tell. */
-        source_stop(lane->source, &part->stream);
+        part_stop(lane, part);
         part->state = PART_WAITING;
     }
-    part->stream.stop_at =
-        topic->stop_at != NULL ? topic->stop_at[partition] : -1;
-    if (part->refused &&
-        (part->stream.stop_at < 0 || part->stream.stop_at > part->refused_at)) {
-        part->stream.stop_at = part->refused_at; /* those before it go on */
-    }
+    part->plan_stop = topic->stop_at != NULL ? topic->stop_at[partition] : -1;
+    part_watch(part);
     if (part->state == PART_GONE) {
         if (!part->met) {
             part->met = true;
@@ -176,7 +178,7 @@ static enum err_kind plan_part(struct lane *lane,
         }
     }
     if (topic->blocked != NULL && part->state == PART_WAITING) {
-        part_halt(lane, part, "blocked", "%s", topic->blocked);
+        part_halt(lane, part, HALT_BLOCKED, "%s", topic->blocked);
     }
     return ERR_NONE;
 }
@@ -224,12 +226,11 @@ static void drop_missing(struct lane *lane)
         if (part->in_plan || part->state == PART_GONE) {
             continue;
         }
-        if (part->prepared) {
-            source_stop(lane->source, &part->stream);
-        }
+        part_stop(lane, part);
         log_write(LOG_WARN, &where,
-                  "the source has this partition no more; its position is "
-                  "kept at offset %lld",
+                  "the source has this partition no more: records from offset "
+                  "%lld on, if there were any, are not copied. Its position is "
+                  "kept",
                   (long long)part->stream.next);
         part->state = PART_GONE;
     }
@@ -273,13 +274,13 @@ static bool is_done(const struct stream *s)
     return s->stop_at >= 0 && s->next >= s->stop_at;
 }
 
-/* At stop_at: the end that was asked for, or a record that can't be copied. */
-static void part_done(struct lane *lane, struct part *part)
+static void part_done(const struct lane *lane, struct part *part)
 {
+    const struct log_at where = at(lane, part);
+
+    log_write(LOG_DEBUG, &where, "done at offset %lld, asked for up to %lld",
+              (long long)part->stream.next, (long long)part->plan_stop);
     part->state = PART_DONE;
-    if (part->refused && part->stream.next >= part->refused_at) {
-        part_halt(lane, part, "record_refused", "%s", part->stream.fault_text);
-    }
 }
 
 static enum err_kind start_ready(struct lane *lane, struct work *work,
@@ -308,10 +309,19 @@ static enum err_kind start_ready(struct lane *lane, struct work *work,
         if (part->state == PART_HALTED || part->unknown) {
             continue;
         }
+        if (part->halt_before[0] != '\0') {
+            part->halt_before[0] = '\0';
+            part->dirty = true; /* its record still says halted */
+        }
+        refusals_look(lane, part);
+        if (part->state == PART_HALTED) {
+            continue;
+        }
         if (is_done(&part->stream)) {
             part_done(lane, part);
             continue;
         }
+        part_stop(lane, part);
         if (source_start(lane->source, &part->stream, e) != ERR_NONE) {
             return e->kind;
         }
@@ -345,18 +355,38 @@ done:
     return e->kind;
 }
 
+/* Anchors are checked; parts that go on behind a gap are started there. */
+static enum err_kind check_and_start(struct lane *lane, struct part **parts,
+                                     size_t count, struct err *e)
+{
+    struct work work = {.ready = mem_calloc(count, sizeof(struct part *))};
+
+    if (anchors_check(lane, parts, count, e) == ERR_NONE) {
+        for (size_t i = 0; i < count; i++) {
+            if (parts[i]->state == PART_WAITING && parts[i]->dirty) {
+                work.ready[work.ready_count++] = parts[i];
+            }
+        }
+        if (work.ready_count > 0) {
+            start_ready(lane, &work, e);
+        }
+    }
+    free(work.ready);
+    return e->kind;
+}
+
 /* The exact range, when the log does not hold the next offset any more. */
-static enum err_kind halt_out_of_range(struct lane *lane, struct part *part,
+static enum err_kind take_out_of_range(struct lane *lane, struct part *part,
                                        struct err *e)
 {
     struct part *one[] = {part};
 
-    part->state = PART_WAITING; /* anchors_check judges it and says why */
-    if (anchors_check(lane, one, 1, e) != ERR_NONE) {
+    part->state = PART_WAITING; /* the anchors tell what happened */
+    if (check_and_start(lane, one, 1, e) != ERR_NONE) {
         return e->kind;
     }
-    if (part->state != PART_HALTED) {
-        part_halt(lane, part, "out_of_range",
+    if (part->state == PART_WAITING) {
+        part_halt(lane, part, HALT_OUT_OF_RANGE,
                   "the source does not hold offset %lld: %s",
                   (long long)part->stream.next, part->stream.fault_text);
     }
@@ -369,12 +399,12 @@ static enum err_kind take_fault(struct lane *lane, struct part *part,
     const struct log_at where = at(lane, part);
     struct stream *s = &part->stream;
 
-    source_stop(lane->source, s);
+    part_stop(lane, part);
     switch (s->fault) {
     case STREAM_OUT_OF_RANGE:
-        return halt_out_of_range(lane, part, e);
+        return take_out_of_range(lane, part, e);
     case STREAM_CORRUPT:
-        part_halt(lane, part, "corrupt",
+        part_halt(lane, part, HALT_CORRUPT,
                   "the record after offset %lld can't be read: %s",
                   (long long)s->next - 1, s->fault_text);
         return ERR_NONE;
@@ -403,8 +433,11 @@ enum err_kind parts_look(struct lane *lane, struct err *e)
             if (take_fault(lane, part, e) != ERR_NONE) {
                 return e->kind;
             }
-        } else if (is_done(s)) {
-            source_stop(lane->source, s);
+            continue;
+        }
+        refusals_look(lane, part);
+        if (part->state == PART_RUNNING && is_done(s)) {
+            part_stop(lane, part);
             part_done(lane, part);
         }
     }
@@ -427,7 +460,7 @@ enum err_kind parts_check(struct lane *lane, struct err *e)
             lane->check_from = at_part + 1;
         }
     }
-    if (anchors_check(lane, some, n, e) != ERR_NONE) {
+    if (n > 0 && check_and_start(lane, some, n, e) != ERR_NONE) {
         return e->kind;
     }
     log_write(LOG_DEBUG, LOG_LANE(lane->set.index),
@@ -442,6 +475,8 @@ void parts_reset(struct lane *lane)
 
         part->state = PART_GONE;
         part->met = part->prepared = part->dirty = false;
+        part->unverified = part->told_unverified = false;
+        part->stream.diverted = 0;
         part->stream.moved = part->stream.started = false;
         part->stream.fault = STREAM_OK;
         part->stream.records = part->logged_records;

@@ -26,6 +26,7 @@ enum {
     GROUP_COMMIT_MS = 5000,
     LAST_GROUP_COMMIT_MS = 1000,
     FENCER_MS = 3000,
+    ABORT_MS = 2000,
     CHECK_MS = 60000,
     FIRST_CHECK_MS = 5000, /* what was copied first gets its mark soon */
     /* Below transactional.id.expiration.ms (7 days), which would forget an
@@ -143,42 +144,6 @@ static void log_taken(const struct lane *lane)
     }
 }
 
-static int64_t part_lag(const struct lane *lane, const struct part *part)
-{
-    int64_t low, high;
-
-    if (part->stream.at_end) {
-        return 0;
-    }
-    if (!source_watermarks(lane->source, &part->stream, &low, &high)) {
-        return -1;
-    }
-    return high > part->stream.next ? high - part->stream.next : 0;
-}
-
-static void publish(struct lane *lane)
-{
-    int64_t lag = 0, partitions = 0, halted = 0, waiting = 0;
-
-    for (size_t i = 0; i < lane->part_count; i++) {
-        const struct part *part = lane->parts[i];
-
-        partitions += part->state != PART_GONE;
-        halted += part->state == PART_HALTED ||
-                  (part->state == PART_GONE && part->stream.stop_at >= 0);
-        waiting += part->state == PART_WAITING;
-        if (part->state == PART_RUNNING && lag >= 0) {
-            int64_t one = part_lag(lane, part);
-            lag = one < 0 ? -1 : lag + one;
-        }
-    }
-    atomic_store(&lane->lag, lane->plan != NULL ? lag : -1);
-    atomic_store(&lane->partitions, partitions);
-    atomic_store(&lane->halted, halted);
-    atomic_store(&lane->waiting, waiting);
-    lane->last_publish_ms = clock_ms();
-}
-
 /* Offsets for ordinary lag tools; nothing rests on them. */
 static void commit_to_source_group(struct lane *lane, int wait_ms)
 {
@@ -218,7 +183,7 @@ static enum err_kind look_around(struct lane *lane, struct err *e)
         return e->kind;
     }
     if (now - lane->last_publish_ms >= PUBLISH_MS) {
-        publish(lane);
+        report_publish(lane);
         source_last_error(lane->source, &denied);
         if (denied) {
             return err_set(e, ERR_DENIED, "%s: %s", lane->set.cfg->source.name,
@@ -269,7 +234,10 @@ static enum err_kind run(struct lane *lane, struct err *e)
             break;
         }
     }
-    publish(lane);
+    if (commit_all(lane, e) != ERR_NONE) { /* halts of the last look */
+        return e->kind;
+    }
+    report_publish(lane);
     commit_to_source_group(lane, LAST_GROUP_COMMIT_MS);
     return ERR_NONE;
 }
@@ -337,13 +305,18 @@ enum err_kind session_run(struct lane *lane, struct err *e)
         goto done;
     }
     lane_enter(lane, LANE_RUNNING);
-    publish(lane);
+    report_publish(lane);
     rc = run(lane, e);
 done:
     if (rc == ERR_FENCED) {
         rc = explain_fence(lane, e);
     }
-    parts_note_refusals(lane);
+    if (rc != ERR_NONE && refusals_note(lane)) {
+        const struct patience patience =
+            patience_of(ABORT_MS, &lane->stopped, 0);
+        sink_abort(lane->sink, &patience); /* sooner than the next session */
+        lane->at_once = true;
+    }
     close_session(lane);
     return rc;
 }

@@ -18,6 +18,9 @@
 
 enum { APPEAR_MS = 5000, APPEAR_POLL_MS = 100 };
 
+/* Most of what is too large elsewhere fits: a letter need not be cut. */
+#define LETTER_BYTES "10485760"
+
 struct topics {
     const struct config *cfg;
     struct admin *source, *target;
@@ -26,6 +29,7 @@ struct topics {
     struct table *ends;   /* --until-end: topic -> struct ends */
     bool until_end, ends_known;
     bool warned_unmatched;
+    bool has_letters; /* the target has the dead-letter topic */
 };
 
 /* End offsets of a topic at the first refresh. */
@@ -272,14 +276,42 @@ static enum err_kind look_at_target(struct topics *topics, struct plan *plan,
                                     const struct patience *patience,
                                     struct err *e)
 {
+    const char *letters = topics->cfg->delivery.dead_letter_topic;
     struct topic_list list = {0};
 
     if (admin_topics(topics->target, &list, patience, e) != ERR_NONE) {
         return e->kind;
     }
     take_target_partitions(plan, &list);
+    topics->has_letters = topic_list_partitions(&list, letters) > 0;
     topic_list_free(&list);
     return ERR_NONE;
+}
+
+/* It is there before the first record that needs it: producers never make
+ * topics. */
+static void create_letters(struct topics *topics,
+                           const struct patience *patience)
+{
+    static const char *const configs[] = {"max.message.bytes", LETTER_BYTES,
+                                          NULL};
+    const struct delivery_config *d = &topics->cfg->delivery;
+    const struct topic_wish wish = {.name = d->dead_letter_topic,
+                                    .partitions = 1,
+                                    .replication = -1,
+                                    .configs = configs};
+    struct err e = {0};
+
+    if (topics->has_letters ||
+        d->on_record_error != ON_RECORD_ERROR_DEAD_LETTER) {
+        return;
+    }
+    if (admin_create(topics->target, &wish, 1, patience, &e) != ERR_NONE) {
+        tell(topics, LOG_WARN, wish.name, e.text);
+    } else {
+        log_write(LOG_INFO, LOG_PARTITION(-1, wish.name, -1), "created on %s",
+                  topics->cfg->target.name);
+    }
 }
 
 static void mark_made(struct plan *plan)
@@ -439,6 +471,9 @@ static enum err_kind fill(struct topics *topics, bool create, struct plan *plan,
     if (look_at_target(topics, plan, patience, e) != ERR_NONE ||
         (create && create_missing(topics, plan, patience, e) != ERR_NONE)) {
         return e->kind;
+    }
+    if (create) {
+        create_letters(topics, patience);
     }
     block_hopeless(topics, plan);
     return ERR_NONE;

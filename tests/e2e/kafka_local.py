@@ -21,7 +21,15 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "deploy" / "local" / "kafka"
@@ -203,6 +211,14 @@ class Cluster:
             return len(listed) == partitions and all(p.leader >= 0 for p in listed.values())
 
         wait_for(has_leaders, ANSWER_LIMIT_S, f"leaders of {name}")
+
+    def set_topic_config(self, name, config):
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+            for key, value in config.items()
+        ]
+        topic = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+        self._result(self.admin.incremental_alter_configs([topic]))
 
     def delete_topic(self, name):
         """Returns when the cluster no longer lists the topic."""

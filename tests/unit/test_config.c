@@ -180,6 +180,15 @@ static const struct broken values[] = {
      "needs 4MiB: set it to 400MiB, or use fewer lanes\n"},
 };
 
+static const struct broken dead_letters[] = {
+    {GOOD "delivery: {dead_letter_topic: 'a b'}\n",
+     "relay.yaml:5:31: delivery.dead_letter_topic: \"a b\" is no valid topic "
+     "name; it may hold {relay} once\n"},
+    {GOOD "delivery: {dead_letter_topic: '{relay}.{relay}'}\n",
+     "relay.yaml:5:31: delivery.dead_letter_topic: \"r.{relay}\" is no valid "
+     "topic name; it may hold {relay} once\n"},
+};
+
 static const struct broken rules[] = {
     {GOOD_HEAD "topics:\n  - include: '(a'\n",
      "relay.yaml:5:14: topics[0].include: \"(a\" is no regex: missing closing "
@@ -232,14 +241,8 @@ static const struct broken of_later_versions[] = {
     {GOOD_HEAD "topics:\n  - include: a\n    partition: {header: x}\n",
      "relay.yaml:6:16: topics[0].partition: a map is not supported by this "
      "version (" V ")\n"},
-    {GOOD "delivery: {on_gap: continue}\n",
-     "relay.yaml:5:20: delivery.on_gap: \"continue\" is not supported by this "
-     "version (" V "); expected stop\n"},
-    {GOOD "delivery: {on_record_error: dead_letter}\n",
-     "relay.yaml:5:29: delivery.on_record_error: \"dead_letter\" is not "
-     "supported by this version (" V "); expected stop\n"},
-    {GOOD "delivery: {dead_letter_topic: x}\n",
-     "relay.yaml:5:12: \"dead_letter_topic\" is not supported by this version "
+    {GOOD "delivery: {max_records: 5}\n",
+     "relay.yaml:5:12: \"max_records\" is not supported by this version "
      "(" V "); remove it\n"},
     {GOOD "sync: {groups: {include: []}}\n",
      "relay.yaml:5:8: \"groups\" is not supported by this version (" V
@@ -265,6 +268,12 @@ static void keys_and_types_are_checked(void **state)
 {
     (void)state;
     EXPECT_SAID(keys_and_types);
+}
+
+static void a_dead_letter_topic_must_be_a_topic_name(void **state)
+{
+    (void)state;
+    EXPECT_SAID(dead_letters);
 }
 
 static void what_must_be_there_is_missed(void **state)
@@ -310,7 +319,7 @@ static void a_regex_given_twice_is_a_warning_and_the_config_loads(void **state)
 static void all_problems_come_at_once_in_the_order_of_the_file(void **state)
 {
     char *said = said_of("log: {level: loud}\n"
-                         "delivery: {lanes: 0, on_gap: continue}\n"
+                         "delivery: {lanes: 0, on_gap: ignore}\n"
                          "topics: [{include: '('}]\n"
                          "relay: 'a b'\n"
                          "source: {name: x}\n"
@@ -324,8 +333,8 @@ static void all_problems_come_at_once_in_the_order_of_the_file(void **state)
         "warn, "
         "info or debug\n"
         "relay.yaml:2:19: delivery.lanes: \"0\" is out of range: 1 to 256\n"
-        "relay.yaml:2:30: delivery.on_gap: \"continue\" is not supported by "
-        "this version (" V "); expected stop\n"
+        "relay.yaml:2:30: delivery.on_gap: \"ignore\" is unknown; expected "
+        "stop or continue\n"
         "relay.yaml:3:20: topics[0].include: \"(\" is no regex: missing "
         "closing "
         "parenthesis at column 2 of the regex\n"
@@ -441,6 +450,7 @@ int main(void)
         cmocka_unit_test(every_setting_reaches_its_field),
         cmocka_unit_test(a_section_with_nothing_in_it_is_as_good_as_none),
         cmocka_unit_test(keys_and_types_are_checked),
+        cmocka_unit_test(a_dead_letter_topic_must_be_a_topic_name),
         cmocka_unit_test(what_must_be_there_is_missed),
         cmocka_unit_test(values_are_checked_with_their_range),
         cmocka_unit_test(rules_are_checked),
