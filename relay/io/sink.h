@@ -87,6 +87,11 @@ enum err_kind sink_commit(struct sink *sink, const struct patience *patience,
                           struct err *e) MUST_CHECK;
 bool sink_is_ambiguous(const struct sink *sink);
 
+/* The last stable offset of a topic of the relay's own; -1: not to be learnt
+ * within timeout_ms. */
+int64_t sink_log_end(struct sink *sink, const char *topic, int32_t partition,
+                     int timeout_ms);
+
 /* The streams that delivery reports refer to, by index; set when they
  * change. Borrowed. */
 void sink_set_streams(struct sink *sink, struct stream *const *streams,
