@@ -195,12 +195,11 @@ enum err_kind generation_create(struct generation *g, int32_t lanes,
 }
 
 enum err_kind generation_check(const struct generation *g, int32_t lanes,
-                               const struct config *cfg, struct admin *target,
+                               struct admin *target,
                                const struct patience *patience, struct err *e)
 {
     char *policy = NULL;
 
-    (void)cfg;
     if (g->offsets_partitions < lanes) {
         return err_set(e, ERR_STATE,
                        "%s has %d partitions, but this relay has %d lanes: it "

@@ -51,7 +51,7 @@ enum err_kind generation_create(struct generation *g, int32_t lanes,
 /* ERR_STATE: too few partitions for `lanes`, or a cleanup.policy that loses
  * positions. */
 enum err_kind generation_check(const struct generation *g, int32_t lanes,
-                               const struct config *cfg, struct admin *target,
+                               struct admin *target,
                                const struct patience *patience,
                                struct err *e) MUST_CHECK;
 

@@ -75,8 +75,8 @@ static enum err_kind refuse_lost_state(struct ground *g, struct err *e)
                 high[i].offset > low[i].offset) {
                 err_set(e, ERR_STATE,
                         "%s: topic %s holds records, but relay %s has no "
-                        "positions (%s): they were deleted, or these are not "
-                        "this relay's copies. Restore them: kafka-relay "
+                        "offsets topic in use (%s): it was deleted, or these "
+                        "are not this relay's copies. Restore it: kafka-relay "
                         "offsets CONFIG import FILE --reason TEXT; or delete "
                         "the copies to start over, or set `rename`",
                         g->cfg->target.name, high[i].topic, g->cfg->relay,
@@ -173,8 +173,8 @@ static enum err_kind begin(struct ground *g, struct err *e)
     }
     if (generation_create(&g->at, (int32_t)g->cfg->delivery.lanes, g->cfg,
                           g->target, g->patience, e) != ERR_NONE ||
-        generation_check(&g->at, (int32_t)g->cfg->delivery.lanes, g->cfg,
-                         g->target, g->patience, e) != ERR_NONE) {
+        generation_check(&g->at, (int32_t)g->cfg->delivery.lanes, g->target,
+                         g->patience, e) != ERR_NONE) {
         return e->kind;
     }
     return write_identities(g, e);
@@ -225,8 +225,8 @@ static enum err_kind use(struct ground *g, struct err *e)
                           g->patience, e) != ERR_NONE) {
         return e->kind;
     }
-    return generation_check(&g->at, g->identity->lanes, g->cfg, g->target,
-                            g->patience, e);
+    return generation_check(&g->at, g->identity->lanes, g->target, g->patience,
+                            e);
 }
 
 static enum err_kind ask_source_id(struct ground *g, struct err *e)
