@@ -46,6 +46,7 @@ struct part {
     bool dirty;      /* write the position even if nothing moved */
     bool refused;    /* the target refused a record: halted until a restart, */
     int64_t refused_at;       /* at this offset */
+    int64_t refused_epoch;    /* of the position that this belongs to */
     char halt_before[32];     /* halt.reason as it was stored */
     struct map_pointer chunk; /* on its way to the map; offset -1: none */
     int64_t logged_records;   /* of stream.records, already in the totals */

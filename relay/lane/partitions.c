@@ -128,6 +128,7 @@ static enum err_kind meet(struct lane *lane, struct part *part,
         return e->kind;
     }
     part->state = PART_WAITING;
+    part->refused &= part->position.epoch == part->refused_epoch;
     snprintf(part->halt_before, sizeof(part->halt_before), "%s",
              part->position.halt.reason);
     part->position.halt.reason[0] = '\0'; /* judged anew */

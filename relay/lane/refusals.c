@@ -58,6 +58,7 @@ void parts_note_refusals(struct lane *lane)
             !make_batches_smaller(lane, part)) {
             part->refused = true;
             part->refused_at = part->stream.fault_offset;
+            part->refused_epoch = part->position.epoch;
         }
     }
 }

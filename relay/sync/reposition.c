@@ -14,6 +14,8 @@
 #include "relay/lane/state.h"
 #include "relay/sync/ledger.h"
 
+enum { TRIES = 3 };
+
 struct job {
     const struct config *cfg;
     const struct move_order *order;
@@ -279,7 +281,7 @@ static void note_done(struct job *job, int32_t lane)
     }
 }
 
-static enum err_kind edit_lane(struct job *job, int32_t lane, struct err *e)
+static enum err_kind edit_once(struct job *job, int32_t lane, struct err *e)
 {
     const struct edit_settings settings = {.cfg = job->cfg,
                                            .identity = &job->ledger.at.identity,
@@ -296,6 +298,19 @@ static enum err_kind edit_lane(struct job *job, int32_t lane, struct err *e)
     }
     edit_close(&edit);
     return rc;
+}
+
+/* An owner that takes the lane back at the same moment fences us: again. */
+static enum err_kind edit_lane(struct job *job, int32_t lane, struct err *e)
+{
+    enum err_kind rc = ERR_FENCED;
+
+    for (int tries = 0; rc == ERR_FENCED && tries < TRIES; tries++) {
+        rc = edit_once(job, lane, e);
+    }
+    return rc == ERR_FENCED
+               ? err_prefix(e, "somebody takes this lane again and again")
+               : rc;
 }
 
 static enum err_kind edit_lanes(struct job *job, struct err *e)

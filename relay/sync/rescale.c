@@ -299,6 +299,26 @@ static bool any_marked(const struct ledger *ledger)
     return false;
 }
 
+/* Lanes that are not marked may be running: theirs move on while we look. */
+static enum err_kind refuse_stale_marked(struct attempt *a,
+                                         const struct ledger *ledger,
+                                         struct err *e)
+{
+    struct entries marked = {0};
+    enum err_kind rc = ERR_NONE;
+
+    for (int32_t k = 0; k < ledger->lane_count && rc == ERR_NONE; k++) {
+        if (ledger->lanes[k].is_rescaled) {
+            rc = entries_add_state(&marked, &ledger->lanes[k], e);
+        }
+    }
+    if (rc == ERR_NONE) {
+        rc = refuse_stale(a, &marked, e);
+    }
+    entries_free(&marked);
+    return rc;
+}
+
 static enum err_kind check(struct attempt *a, const struct ledger *ledger,
                            struct err *e)
 {
@@ -321,7 +341,7 @@ static enum err_kind check(struct attempt *a, const struct ledger *ledger,
                        "is new in them could start at the wrong place. Run "
                        "the relay until all lanes run, then rescale");
     }
-    return refuse_stale(a, &ledger->positions, e);
+    return refuse_stale_marked(a, ledger, e);
 }
 
 /* From what is there now to what is to be done, before anybody is fenced. */
