@@ -122,6 +122,10 @@ static void work_main(uv_work_t *work)
             return;
         }
     }
+    if (r->grounded && ground_still_there(r->cfg, r->target, &r->identity,
+                                          &patience, e) != ERR_NONE) {
+        return;
+    }
     if (!r->grounded) {
         r->grounded = ground_prepare(r->cfg, r->source, r->target, r->new_plan,
                                      &r->identity, &patience, e) == ERR_NONE;

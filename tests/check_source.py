@@ -32,7 +32,7 @@ LIBRARIES = {
     "avro.h": r"filters/envelope\.c",
     "yaml.h": r"config/yaml\.c",
     "pcre2.h": r"config/pattern\.c",
-    "jansson.h": r"relay/lane/(record|position|claim|state)\.[ch]",
+    "jansson.h": r"relay/lane/(record|position|claim|state|export)\.[ch]",
     "microhttpd.h": r"relay/http/.*",
 }
 

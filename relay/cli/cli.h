@@ -29,6 +29,7 @@ struct command {
 /* Each in its own file; the table is in commands.c. */
 extern const struct command run_command;
 extern const struct command check_command;
+extern const struct command offsets_command;
 extern const struct command help_command;
 
 /* All of them, in the order of --help; NULL ends the list. */

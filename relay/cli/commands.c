@@ -9,10 +9,7 @@
 #include "relay/io/property.h"
 
 const struct command *const commands[] = {
-    &run_command,
-    &check_command,
-    &help_command,
-    NULL,
+    &run_command, &check_command, &offsets_command, &help_command, NULL,
 };
 
 const struct command *command_find(const char *name)

@@ -270,3 +270,15 @@ void sink_set_streams(struct sink *sink, struct stream *const *streams,
     sink->streams = streams;
     sink->stream_count = count;
 }
+
+int64_t sink_log_end(struct sink *sink, const char *topic, int32_t partition,
+                     int timeout_ms)
+{
+    int64_t low, high;
+
+    return rd_kafka_query_watermark_offsets(sink->txn.rk, topic, partition,
+                                            &low, &high, timeout_ms) ==
+                   RD_KAFKA_RESP_ERR_NO_ERROR
+               ? high
+               : -1;
+}

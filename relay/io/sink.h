@@ -102,6 +102,11 @@ void sink_abort(struct sink *sink, const struct patience *patience);
 /* Handed over, and not delivered yet. */
 int64_t sink_in_flight(const struct sink *sink);
 
+/* The last stable offset of a topic of the relay's own; -1: not to be learnt
+ * within timeout_ms. */
+int64_t sink_log_end(struct sink *sink, const char *topic, int32_t partition,
+                     int timeout_ms);
+
 /* The streams that delivery reports refer to, by index; set when they
  * change. Borrowed. */
 void sink_set_streams(struct sink *sink, struct stream *const *streams,

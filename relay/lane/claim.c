@@ -52,30 +52,64 @@ void claim_encode(struct buf *out, const struct claim *claim)
     buf_json_string(out, claim->version);
     buf_printf(out, ",\"rules\":");
     buf_json_string(out, claim->rules);
-    buf_printf(out, ",\"started\":%" PRId64 "%s}", claim->started_ms,
-               claim->released ? ",\"released\":true" : "");
+    buf_printf(out, ",\"started\":%" PRId64, claim->started_ms);
+    if (claim->command[0] != '\0') {
+        buf_printf(out, ",\"command\":");
+        buf_json_string(out, claim->command);
+    }
+    buf_printf(out, "%s}", claim->released ? ",\"released\":true" : "");
+}
+
+void rescaled_encode(struct buf *out, const struct rescaled *r)
+{
+    buf_printf(out, "{\"v\":%d,\"generation\":%d,\"lanes\":%" PRId32 "}",
+               RECORD_VERSION, r->generation, r->lanes);
+}
+
+static bool read_size(const json_t *root, int *generation, int32_t *lanes)
+{
+    json_int_t n = json_integer_value(json_object_get(root, "lanes"));
+    json_int_t g = json_integer_value(json_object_get(root, "generation"));
+
+    if (n < 1 || n > 65536 || g < 0 || g > 1000000) {
+        return false;
+    }
+    *lanes = (int32_t)n;
+    *generation = (int)g;
+    return true;
 }
 
 enum err_kind identity_decode(struct identity *id, const char *data, size_t len,
                               struct err *e)
 {
     json_t *root = record_load(data, len, "identity", e);
-    json_int_t lanes, generation;
 
     if (root == NULL) {
         return e->kind;
     }
     *id = (struct identity){0};
     e->kind = ERR_NONE;
-    lanes = json_integer_value(json_object_get(root, "lanes"));
-    generation = json_integer_value(json_object_get(root, "generation"));
     if (!record_text(root, "relay", id->relay, sizeof(id->relay)) ||
         !record_text(root, "source", id->source, sizeof(id->source)) ||
-        lanes < 1 || lanes > 65536 || generation < 0 || generation > 1000000) {
+        !read_size(root, &id->generation, &id->lanes)) {
         err_set(e, ERR_STATE, "identity record: a field is missing or wrong");
     }
-    id->lanes = (int32_t)lanes;
-    id->generation = (int)generation;
+    json_decref(root);
+    return e->kind;
+}
+
+enum err_kind rescaled_decode(struct rescaled *r, const char *data, size_t len,
+                              struct err *e)
+{
+    json_t *root = record_load(data, len, "moved", e);
+
+    if (root == NULL) {
+        return e->kind;
+    }
+    e->kind = ERR_NONE;
+    if (!read_size(root, &r->generation, &r->lanes)) {
+        err_set(e, ERR_STATE, "moved record: a field is missing or wrong");
+    }
     json_decref(root);
     return e->kind;
 }
@@ -93,6 +127,10 @@ enum err_kind claim_decode(struct claim *claim, const char *data, size_t len,
     claim->pid = json_integer_value(json_object_get(root, "pid"));
     claim->started_ms = json_integer_value(json_object_get(root, "started"));
     claim->released = json_is_true(json_object_get(root, "released"));
+    if (json_object_get(root, "command") != NULL &&
+        !record_text(root, "command", claim->command, sizeof(claim->command))) {
+        claim->command[0] = '\0'; /* only for the log */
+    }
     if (!record_text(root, "nonce", claim->nonce, sizeof(claim->nonce)) ||
         !record_text(root, "host", claim->host, sizeof(claim->host)) ||
         !record_text(root, "version", claim->version, sizeof(claim->version)) ||

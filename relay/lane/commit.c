@@ -87,7 +87,8 @@ enum err_kind commit_put_claim(struct lane *lane, struct err *e)
     buf_clear(&lane->scratch);
     claim_encode(&lane->scratch, &lane->claim);
     return sink_put(lane->sink, lane->offsets_topic, lane->set.index, key,
-                    lane->scratch.data, lane->scratch.len, NULL, e);
+                    lane->scratch.data, lane->scratch.len, &lane->own_offset,
+                    e);
 }
 
 static bool is_pending(const struct part *part)
@@ -222,8 +223,8 @@ static enum err_kind put_positions(struct lane *lane, struct err *e)
         position_encode(&lane->scratch, &part->position);
         part->position.tail = (struct segments){0}; /* back to the stream */
         if (sink_put(lane->sink, lane->offsets_topic, lane->set.index,
-                     part->key, lane->scratch.data, lane->scratch.len, NULL,
-                     e) != ERR_NONE) {
+                     part->key, lane->scratch.data, lane->scratch.len,
+                     &lane->own_offset, e) != ERR_NONE) {
             return e->kind;
         }
     }

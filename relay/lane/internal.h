@@ -120,6 +120,11 @@ struct lane {
     size_t part_count, part_capacity;
     struct table *by_key; /* position key -> struct part */
 
+    /* Of a command, which takes the lane without a thread: its name, for the
+     * claim, and whether it may take a lane that was rescaled. */
+    const char *command;
+    bool rescaled_too;
+
     /* Of one session: from taking the lane to losing it. */
     char nonce[NONCE_SIZE];
     struct claim claim;
@@ -132,6 +137,8 @@ struct lane {
     bool settled;    /* first positions of the plan's rules are all committed */
     int64_t session_ms, last_commit_ms, last_publish_ms, last_group_ms;
     int64_t last_check_ms; /* of anchors */
+    int64_t last_look_ms;  /* at the end of its own log */
+    int64_t own_offset;    /* of the newest record that it wrote there */
     size_t check_from;     /* parts are checked in turn */
     struct buf scratch;
 
@@ -159,6 +166,13 @@ int64_t lane_bytes(const struct lane *lane);
 
 /* session.c: takes the lane and runs it. ERR_NONE: told to stop, or done. */
 enum err_kind session_run(struct lane *lane, struct err *e) MUST_CHECK;
+/* Only takes it: from then on lane->stored holds every committed position, and
+ * a transaction is begun. session_close whatever it gives. */
+enum err_kind session_take(struct lane *lane, struct err *e) MUST_CHECK;
+void session_close(struct lane *lane);
+
+/* park.c: waits until a lane that was taken away is worth another try. */
+void lane_park(struct lane *lane, const struct err *e);
 
 /* partitions.c */
 /* Brings the parts in line with lane->plan: first positions for new ones
@@ -232,6 +246,11 @@ enum err_kind commit_open_sink(struct lane *lane, struct err *e) MUST_CHECK;
 
 /* lane.c */
 void lane_count(struct lane *lane, enum lane_event event, int64_t n);
+/* All but the thread, and all but its end. */
+void lane_init(struct lane *lane, const struct lane_settings *settings);
+void lane_clear(struct lane *lane);
+/* Sleeps until told to stop, `mail` comes or the time is over; true: mail. */
+bool lane_wait(struct lane *lane, unsigned mail, int64_t timeout_ms);
 void lane_enter(struct lane *lane, enum lane_state state);
 bool lane_stopping(const struct lane *lane);
 /* Takes a newer plan out of the mailbox; true when there was one. */

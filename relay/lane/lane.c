@@ -26,9 +26,7 @@
 enum {
     BACKOFF_MIN_MS = 200,
     BACKOFF_MAX_MS = 30000,
-    HEALTHY_MS = 60000,    /* a session so long starts the back-off anew */
-    PARK_LOOK_MS = 30000,  /* a parked lane looks whether it must take over */
-    FRESH_GRANT_MS = 5000, /* so new a grant may be newer than the fence */
+    HEALTHY_MS = 60000, /* a session so long starts the back-off anew */
 };
 
 static const char *const state_names[] = {
@@ -98,12 +96,12 @@ void lane_wait_plan(struct lane *lane)
     lane_take_plan(lane);
 }
 
-/* Sleeps until told to stop, `mail` comes or the time is over; true: mail. */
-static bool wait_for(struct lane *lane, unsigned mail, int64_t timeout_ms)
+bool lane_wait(struct lane *lane, unsigned mail, int64_t timeout_ms)
 {
     struct timespec until;
     bool came;
 
+    timeout_ms = timeout_ms > 0 ? timeout_ms : 0;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += (timeout_ms % 1000) * 1000000;
@@ -122,31 +120,6 @@ static bool wait_for(struct lane *lane, unsigned mail, int64_t timeout_ms)
     return came;
 }
 
-/* A grant from long before the fence is not one to take it back. */
-static void forget_old_grant(struct lane *lane)
-{
-    pthread_mutex_lock(&lane->mutex);
-    if (clock_ms() - lane->granted_ms > FRESH_GRANT_MS) {
-        atomic_fetch_and(&lane->mail, ~(unsigned)MAIL_GRANTED);
-    }
-    pthread_mutex_unlock(&lane->mutex);
-}
-
-/* Fenced: somebody took the lane. The group decides who keeps it; the wait
- * ends when it grants the lane anew. Should the one who took it be gone before
- * the group could tell (it claimed on an old assignment), nothing would: so
- * after a while the lane is tried again, which does no harm but a fence. */
-static void park(struct lane *lane, const struct err *e)
-{
-    log_write(LOG_WARN, LOG_LANE(lane->set.index),
-              "another process has taken this lane (%s); waiting for the group "
-              "to give it back",
-              e->text);
-    lane_enter(lane, LANE_PARKED);
-    forget_old_grant(lane);
-    wait_for(lane, MAIL_GRANTED, PARK_LOOK_MS + random() % PARK_LOOK_MS);
-}
-
 static void back_off(struct lane *lane, unsigned failures, const struct err *e)
 {
     const int64_t ms = backoff_ms(failures, BACKOFF_MIN_MS, BACKOFF_MAX_MS);
@@ -156,7 +129,7 @@ static void back_off(struct lane *lane, unsigned failures, const struct err *e)
               "%s; taking the lane again in %lld ms (attempt %u)", e->text,
               (long long)ms, failures);
     lane_enter(lane, LANE_BACKOFF);
-    wait_for(lane, 0, ms);
+    lane_wait(lane, 0, ms);
 }
 
 static void refuse(struct lane *lane, const struct err *e)
@@ -165,7 +138,7 @@ static void refuse(struct lane *lane, const struct err *e)
     lane->refused = *e;
     pthread_mutex_unlock(&lane->mutex);
     lane_enter(lane, LANE_REFUSED);
-    wait_for(lane, 0, INT32_MAX);
+    lane_wait(lane, 0, INT32_MAX);
 }
 
 static void *lane_main(void *arg)
@@ -188,11 +161,11 @@ static void *lane_main(void *arg)
         }
         if (rc == ERR_NONE) {
             lane_enter(lane, LANE_DONE);
-            wait_for(lane, 0, INT32_MAX);
+            lane_wait(lane, 0, INT32_MAX);
         } else if (rc == ERR_STATE || rc == ERR_CONFIG) {
             refuse(lane, &e);
         } else if (rc == ERR_FENCED) {
-            park(lane, &e);
+            lane_park(lane, &e);
         } else if (lane->at_once) {
             log_write(LOG_DEBUG, LOG_LANE(lane->set.index),
                       "%s; taking the lane again at once", e.text);
@@ -204,9 +177,8 @@ static void *lane_main(void *arg)
     return NULL;
 }
 
-struct lane *lane_start(const struct lane_settings *settings)
+void lane_init(struct lane *lane, const struct lane_settings *settings)
 {
-    struct lane *lane = mem_calloc(1, sizeof(*lane));
     const char *relay = settings->cfg->relay;
     const int generation = settings->identity->generation;
     pthread_condattr_t monotonic;
@@ -224,6 +196,13 @@ struct lane *lane_start(const struct lane_settings *settings)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&lane->cond, &monotonic);
     pthread_condattr_destroy(&monotonic);
+}
+
+struct lane *lane_start(const struct lane_settings *settings)
+{
+    struct lane *lane = mem_calloc(1, sizeof(*lane));
+
+    lane_init(lane, settings);
     VERIFY(pthread_create(&lane->thread, NULL, lane_main, lane) == 0);
     return lane;
 }
@@ -287,14 +266,8 @@ void lane_error(struct lane *lane, struct err *out)
     pthread_mutex_unlock(&lane->mutex);
 }
 
-void lane_free(struct lane **lane)
+void lane_clear(struct lane *l)
 {
-    struct lane *l = *lane;
-
-    if (l == NULL) {
-        return;
-    }
-    pthread_join(l->thread, NULL);
     for (size_t i = 0; i < l->part_count; i++) {
         free(l->parts[i]->topic);
         free(l->parts[i]->target);
@@ -308,6 +281,15 @@ void lane_free(struct lane **lane)
     buf_free(&l->scratch);
     pthread_mutex_destroy(&l->mutex);
     pthread_cond_destroy(&l->cond);
-    free(l);
+}
+
+void lane_free(struct lane **lane)
+{
+    if (*lane == NULL) {
+        return;
+    }
+    pthread_join((*lane)->thread, NULL);
+    lane_clear(*lane);
+    free(*lane);
     *lane = NULL;
 }

@@ -119,14 +119,24 @@ struct claim {
     char rules[16]; /* hash of the rules whose first positions are settled */
     int64_t started_ms;
     bool released;
+    char command[32]; /* that took the lane: "offsets set"; "": `run` did */
+};
+
+/* The lane is carried on in another generation of the relay's topics. */
+struct rescaled {
+    int generation;
+    int32_t lanes; /* of that generation */
 };
 
 void identity_encode(struct buf *out, const struct identity *id);
 void claim_encode(struct buf *out, const struct claim *claim);
+void rescaled_encode(struct buf *out, const struct rescaled *r);
 enum err_kind identity_decode(struct identity *id, const char *data, size_t len,
                               struct err *e) MUST_CHECK;
 enum err_kind claim_decode(struct claim *claim, const char *data, size_t len,
                            struct err *e) MUST_CHECK;
+enum err_kind rescaled_decode(struct rescaled *r, const char *data, size_t len,
+                              struct err *e) MUST_CHECK;
 
 /* 128 random bits: as hex, and as a version 4 UUID. */
 void nonce_make(char out[NONCE_SIZE]);

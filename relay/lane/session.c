@@ -29,10 +29,18 @@ enum {
     ABORT_MS = 2000,
     CHECK_MS = 60000,
     FIRST_CHECK_MS = 5000, /* what was copied first gets its mark soon */
+    LOOK_MS = 2000,        /* an idle lane looks at its own log */
+    LOOK_LIMIT_MS = 1000,
     /* Below transactional.id.expiration.ms (7 days), which would forget an
      * idle lane's producer epoch. */
     HEARTBEAT_MS = 12 * 3600 * 1000,
 };
+
+static enum err_kind check_state(struct lane *lane, struct err *e)
+{
+    return (lane->rescaled_too ? state_check_identity : state_check)(
+        &lane->stored, lane->offsets_topic, lane->set.identity, e);
+}
 
 static enum err_kind read_state(struct lane *lane, struct err *e)
 {
@@ -47,8 +55,7 @@ static enum err_kind read_state(struct lane *lane, struct err *e)
             ERR_NONE) {
         return e->kind;
     }
-    if (state_check(&lane->stored, lane->offsets_topic, lane->set.identity,
-                    e) != ERR_NONE) {
+    if (check_state(lane, e) != ERR_NONE) {
         return e->kind;
     }
     return state_check_positions(&lane->stored, e);
@@ -63,6 +70,8 @@ static void make_claim(struct lane *lane)
     snprintf(c->nonce, sizeof(c->nonce), "%s", lane->nonce);
     snprintf(c->host, sizeof(c->host), "%s", lane->set.host);
     snprintf(c->version, sizeof(c->version), "%s", KAFKA_RELAY_VERSION);
+    snprintf(c->command, sizeof(c->command), "%s",
+             lane->command != NULL ? lane->command : "");
     /* What the previous owner had settled stays so. */
     snprintf(c->rules, sizeof(c->rules), "%s",
              lane->stored.has_claim ? lane->stored.claim.rules : "");
@@ -101,15 +110,9 @@ static enum err_kind keep_settled(struct lane *lane, struct err *e)
     return commit_now(lane, e);
 }
 
-static enum err_kind take(struct lane *lane, struct err *e)
+enum err_kind session_take(struct lane *lane, struct err *e)
 {
     const struct patience patience = patience_of(TAKE_MS, &lane->stopped, 0);
-    const struct config *cfg = lane->set.cfg;
-    const struct source_settings source = {
-        .cluster = &cfg->source,
-        .group = lane->group,
-        .fetch_bytes = lane_bytes(lane),
-    };
 
     if (read_state(lane, e) != ERR_NONE ||
         put_first_claim(lane, e) != ERR_NONE) {
@@ -121,19 +124,34 @@ static enum err_kind take(struct lane *lane, struct err *e)
         return e->kind;
     }
     reader_close(&lane->target_reader);
-    if (state_check(&lane->stored, lane->offsets_topic, lane->set.identity,
-                    e) != ERR_NONE ||
-        keep_settled(lane, e) != ERR_NONE) {
+    if (check_state(lane, e) != ERR_NONE || keep_settled(lane, e) != ERR_NONE) {
         return e->kind;
     }
-    return source_open(&lane->source, &source, e);
+    return ERR_NONE;
+}
+
+static enum err_kind take(struct lane *lane, struct err *e)
+{
+    const struct source_settings source = {
+        .cluster = &lane->set.cfg->source,
+        .group = lane->group,
+        .fetch_bytes = lane_bytes(lane),
+    };
+
+    return session_take(lane, e) == ERR_NONE
+               ? source_open(&lane->source, &source, e)
+               : e->kind;
 }
 
 static void log_taken(const struct lane *lane)
 {
     const struct claim *before = &lane->stored.before;
 
-    if (lane->stored.has_before) {
+    if (lane->stored.has_before && before->command[0] != '\0') {
+        log_write(LOG_INFO, LOG_LANE(lane->set.index),
+                  "taken again after `%s` by %s, pid %lld", before->command,
+                  before->host, (long long)before->pid);
+    } else if (lane->stored.has_before) {
         log_write(LOG_INFO, LOG_LANE(lane->set.index),
                   "taken (previous owner: %s, pid %lld)", before->host,
                   (long long)before->pid);
@@ -174,6 +192,20 @@ static void commit_to_source_group(struct lane *lane, int wait_ms)
     }
 }
 
+/* An idle lane sends nothing, so nothing tells it that it was fenced. Who takes
+ * it writes a claim: behind our newest record and its commit marker. */
+static enum err_kind look_at_own_log(struct lane *lane, struct err *e)
+{
+    const int64_t end = sink_log_end(lane->sink, lane->offsets_topic,
+                                     lane->set.index, LOOK_LIMIT_MS);
+
+    lane->last_look_ms = clock_ms();
+    return end > lane->own_offset + 2
+               ? err_set(e, ERR_FENCED, "somebody else has written to %s[%d]",
+                         lane->offsets_topic, (int)lane->set.index)
+               : ERR_NONE;
+}
+
 static enum err_kind look_around(struct lane *lane, struct err *e)
 {
     const int64_t now = clock_ms();
@@ -195,6 +227,11 @@ static enum err_kind look_around(struct lane *lane, struct err *e)
     }
     if (now - lane->last_check_ms >= CHECK_MS &&
         parts_check(lane, e) != ERR_NONE) {
+        return e->kind;
+    }
+    if (now - lane->last_commit_ms >= LOOK_MS &&
+        now - lane->last_look_ms >= LOOK_MS &&
+        look_at_own_log(lane, e) != ERR_NONE) {
         return e->kind;
     }
     if (now - lane->last_commit_ms >= HEARTBEAT_MS) {
@@ -242,7 +279,7 @@ static enum err_kind run(struct lane *lane, struct err *e)
     return ERR_NONE;
 }
 
-static void close_session(struct lane *lane)
+void session_close(struct lane *lane)
 {
     copy_close(&lane->copy);
     sink_close(&lane->sink);
@@ -273,9 +310,10 @@ static enum err_kind explain_fence(struct lane *lane, struct err *e)
     if (read_state(lane, &ignored) == ERR_NONE &&
         state_read_until_other(&lane->stored, lane->target_reader, lane->nonce,
                                before, &patience, &ignored) == ERR_NONE) {
-        return err_set(e, ERR_FENCED, "by %s, pid %lld",
-                       lane->stored.claim.host,
-                       (long long)lane->stored.claim.pid);
+        const struct claim *by = &lane->stored.claim;
+        return err_set(e, ERR_FENCED, "by %s%s%s, pid %lld", by->command,
+                       by->command[0] != '\0' ? " on " : "", by->host,
+                       (long long)by->pid);
     }
     *e = why;
     e->kind = ERR_RETRY;
@@ -317,6 +355,6 @@ done:
         sink_abort(lane->sink, &patience); /* sooner than the next session */
         lane->at_once = true;
     }
-    close_session(lane);
+    session_close(lane);
     return rc;
 }

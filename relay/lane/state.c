@@ -45,6 +45,15 @@ static enum err_kind see_claim(struct state *s, const struct log_record *r,
     return ERR_NONE;
 }
 
+static enum err_kind see_rescaled(struct state *s, const struct log_record *r,
+                                  struct err *e)
+{
+    s->is_rescaled = r->value != NULL;
+    return s->is_rescaled
+               ? rescaled_decode(&s->rescaled, r->value, r->value_len, e)
+               : ERR_NONE;
+}
+
 static enum err_kind see_position(struct state *s, const json_t *key,
                                   const struct log_record *r, struct err *e)
 {
@@ -53,18 +62,20 @@ static enum err_kind see_position(struct state *s, const json_t *key,
     struct state_value *value;
     struct buf name = {0};
 
-    if (topic == NULL || !json_is_integer(partition) ||
-        json_integer_value(partition) < 0 ||
+    if (topic == NULL || strlen(topic) > TOPIC_NAME_MAX ||
+        !json_is_integer(partition) || json_integer_value(partition) < 0 ||
         json_integer_value(partition) > INT32_MAX) {
         return err_set(e, ERR_STATE, "a position's key is not understood");
     }
-    position_key(&name, topic, (int32_t)json_integer_value(partition));
-    buf_add(&name, "", 1);
-    value = mem_calloc(1, sizeof(*value) + r->value_len);
-    value->len = r->value_len; /* 0: a tombstone, no position */
+    value = mem_calloc(1, sizeof(*value) + r->value_len + strlen(topic) + 1);
+    value->partition = (int32_t)json_integer_value(partition);
+    value->len = r->value_len;
     if (r->value_len > 0) {
         memcpy(value->data, r->value, r->value_len);
     }
+    value->topic = memcpy(value->data + r->value_len, topic, strlen(topic) + 1);
+    position_key(&name, topic, value->partition);
+    buf_add(&name, "", 1);
     free(table_put(s->positions, name.data, value));
     buf_free(&name);
     return ERR_NONE;
@@ -88,6 +99,8 @@ static enum err_kind see(struct state *s, const struct log_record *r,
         see_identity(s, r, e);
     } else if (is_for(key, "claim", s->lane)) {
         see_claim(s, r, e);
+    } else if (is_for(key, "moved", s->lane)) {
+        see_rescaled(s, r, e);
     } else if (is_for(key, "frozen", s->lane)) {
         s->frozen = r->value != NULL;
     } else if (json_object_get(key, "topic") != NULL &&
@@ -110,6 +123,11 @@ static bool is_other(const struct state *s)
            strcmp(s->claim.nonce, s->known[1]) != 0;
 }
 
+static bool is_free(const struct state *s)
+{
+    return s->is_rescaled || (s->has_claim && s->claim.released);
+}
+
 static enum log_verdict see_record(void *arg, const struct log_record *r,
                                    struct err *e)
 {
@@ -118,7 +136,7 @@ static enum log_verdict see_record(void *arg, const struct log_record *r,
     if (see(s, r, e) != ERR_NONE) {
         return LOG_BAD;
     }
-    if (s->until_other && is_other(s)) {
+    if ((s->until_other && is_other(s)) || (s->until_free && is_free(s))) {
         return LOG_ENOUGH;
     }
     return s->own[0] != '\0' && s->has_claim &&
@@ -161,8 +179,26 @@ enum err_kind state_read_until_other(struct state *s, struct reader *reader,
     return rc;
 }
 
-enum err_kind state_check(const struct state *s, const char *topic,
-                          const struct identity *want, struct err *e)
+/* What is free may have been taken by what stands behind. */
+enum err_kind state_read_until_free(struct state *s, struct reader *reader,
+                                    const struct patience *patience,
+                                    struct err *e)
+{
+    enum err_kind rc = state_read(s, reader, patience, e);
+
+    while (rc == ERR_NONE && !is_free(s)) {
+        s->until_free = true;
+        rc = reader_read_log(reader, true, see_record, s, patience, e);
+        s->until_free = false;
+        if (rc == ERR_NONE) {
+            rc = state_read(s, reader, patience, e);
+        }
+    }
+    return rc;
+}
+
+enum err_kind state_check_identity(const struct state *s, const char *topic,
+                                   const struct identity *want, struct err *e)
 {
     const struct identity *is = &s->identity;
 
@@ -183,8 +219,10 @@ enum err_kind state_check(const struct state *s, const char *topic,
     if (is->lanes != want->lanes) {
         return err_set(e, ERR_STATE,
                        "%s was made for %d lanes, but delivery.lanes is %d. "
-                       "Set delivery.lanes: %d",
-                       topic, (int)is->lanes, (int)want->lanes, (int)is->lanes);
+                       "Set delivery.lanes: %d, or change what is there: "
+                       "kafka-relay offsets CONFIG rescale --lanes %d",
+                       topic, (int)is->lanes, (int)want->lanes, (int)is->lanes,
+                       (int)want->lanes);
     }
     if (is->generation != want->generation) {
         return err_set(e, ERR_STATE, "%s says it is generation %d", topic,
@@ -203,6 +241,24 @@ enum err_kind state_check(const struct state *s, const char *topic,
                        topic, (int)s->lane);
     }
     return ERR_NONE;
+}
+
+enum err_kind state_check(const struct state *s, const char *topic,
+                          const struct identity *want, struct err *e)
+{
+    /* Before its lanes: who runs with the old number learns the new one. */
+    if (s->has_identity && s->is_rescaled &&
+        strcmp(s->identity.source, want->source) == 0) {
+        return err_set(e, ERR_STATE,
+                       "%s[%d] is rescaled to %d lanes (generation %d): set "
+                       "delivery.lanes: %d and restart. If that command did "
+                       "not end, run it again first: kafka-relay offsets "
+                       "CONFIG rescale --lanes %d",
+                       topic, (int)s->lane, (int)s->rescaled.lanes,
+                       s->rescaled.generation, (int)s->rescaled.lanes,
+                       (int)s->rescaled.lanes);
+    }
+    return state_check_identity(s, topic, want, e);
 }
 
 enum err_kind state_position(const struct state *s, const char *topic,

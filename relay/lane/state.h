@@ -17,19 +17,22 @@
 
 struct state {
     int32_t lane;
-    bool has_identity, has_claim, frozen;
+    bool has_identity, has_claim, frozen, is_rescaled;
     struct identity identity;
-    struct claim claim;  /* the newest */
-    struct claim before; /* the newest that is not `own` */
+    struct rescaled rescaled; /* where the lane is carried on */
+    struct claim claim;       /* the newest */
+    struct claim before;      /* the newest that is not `own` */
     bool has_before;
     char own[NONCE_SIZE];      /* reading until this claim comes by; or "" */
     char known[2][NONCE_SIZE]; /* reading until a claim that is none of these */
-    bool until_other;
+    bool until_other, until_free;
     struct table *positions; /* key -> struct state_value */
 };
 
 struct state_value {
-    size_t len;
+    const char *topic; /* behind the data */
+    int32_t partition;
+    size_t len; /* 0: a tombstone, no position */
     char data[];
 };
 
@@ -53,11 +56,22 @@ enum err_kind state_read_until_other(struct state *s, struct reader *reader,
                                      const struct patience *patience,
                                      struct err *e) MUST_CHECK;
 
+/* Goes on until the newest claim is a released one, or the lane was rescaled;
+ * either may be so already. ERR_RETRY: not in time. */
+enum err_kind state_read_until_free(struct state *s, struct reader *reader,
+                                    const struct patience *patience,
+                                    struct err *e) MUST_CHECK;
+
 /* ERR_STATE unless the identity is there and says the same as `want` (its
- * uuid only where want has one). */
+ * uuid only where want has one), and the lane may run. */
 enum err_kind state_check(const struct state *s, const char *topic,
                           const struct identity *want,
                           struct err *e) MUST_CHECK;
+
+/* The same, but a lane that was rescaled is fine: for the command that does. */
+enum err_kind state_check_identity(const struct state *s, const char *topic,
+                                   const struct identity *want,
+                                   struct err *e) MUST_CHECK;
 
 /* ERR_STATE when one of the positions can't be used: found out before anybody
  * is fenced for it. */

@@ -1,0 +1,424 @@
+/*
+ * offsets_show.c - `offsets CONFIG show`: positions, halts and owners.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "relay/base/buf.h"
+#include "relay/base/escape.h"
+#include "relay/base/mem.h"
+#include "relay/cli/grid.h"
+#include "relay/cli/offsets.h"
+#include "relay/lane/names.h"
+#include "relay/sync/ledger.h"
+
+enum { SOURCE_MS = 5000 };
+
+struct show_args {
+    const char *topic, *output;
+};
+
+static const struct arg args[] = {
+    {.name = "topic",
+     .value = "TOPIC",
+     .offset = offsetof(struct show_args, topic),
+     .help = "only positions of this source topic"},
+    {.name = "output",
+     .letter = 'o',
+     .value = "FORMAT",
+     .offset = offsetof(struct show_args, output),
+     .help = "table (default) or json"},
+    {0},
+};
+
+/* A position, and the source log it is in: -1 where that is not known. */
+struct row {
+    const struct entry *entry;
+    int32_t lane;
+    int64_t low, high;
+};
+
+struct view {
+    const struct config *cfg;
+    struct ledger ledger;
+    struct row *rows;
+    size_t count;
+    char source_problem[sizeof(((struct err *)0)->text)];
+};
+
+static void choose_rows(struct view *v, const char *topic)
+{
+    const struct entries *all = &v->ledger.positions;
+
+    v->rows = mem_calloc(all->count, sizeof(*v->rows));
+    for (size_t i = 0; i < all->count; i++) {
+        const struct entry *entry = &all->items[i];
+
+        if (topic == NULL || strcmp(topic, entry->topic) == 0) {
+            v->rows[v->count++] =
+                (struct row){.entry = entry,
+                             .lane = lane_of(entry->topic, entry->partition,
+                                             v->ledger.at.identity.lanes),
+                             .low = -1,
+                             .high = -1};
+        }
+    }
+}
+
+static enum err_kind ask_side(struct view *v, struct admin *source, bool high,
+                              const struct patience *patience, struct err *e)
+{
+    struct offset_query *queries = mem_calloc(v->count, sizeof(*queries));
+    enum err_kind rc;
+
+    for (size_t i = 0; i < v->count; i++) {
+        queries[i] = (struct offset_query){
+            .topic = v->rows[i].entry->topic,
+            .partition = v->rows[i].entry->partition,
+            .time_ms = high ? OFFSETS_LATEST : OFFSETS_EARLIEST};
+    }
+    rc = admin_offsets(source, queries, v->count, patience, e);
+    for (size_t i = 0; i < v->count && rc == ERR_NONE; i++) {
+        *(high ? &v->rows[i].high : &v->rows[i].low) =
+            queries[i].unknown ? -1 : queries[i].offset;
+    }
+    free(queries);
+    return rc;
+}
+
+/* The source may well be what is down: then lag is not known. */
+static void ask_source(struct view *v, struct admin *source)
+{
+    const struct patience patience = patience_of(SOURCE_MS, NULL, 0);
+    struct err e = {0};
+
+    if (ask_side(v, source, true, &patience, &e) != ERR_NONE ||
+        ask_side(v, source, false, &patience, &e) != ERR_NONE) {
+        snprintf(v->source_problem, sizeof(v->source_problem), "%s", e.text);
+    }
+}
+
+static int64_t lag_of(const struct row *row)
+{
+    const int64_t next = row->entry->position.next;
+
+    if (row->high < 0) {
+        return -1;
+    }
+    return row->high > next ? row->high - next : 0;
+}
+
+/* ---- table ---- */
+
+static void print_lanes(const struct view *v)
+{
+    struct grid grid = {.columns = 5};
+    char text[TIME_TEXT_SIZE];
+
+    grid_add(&grid, "LANE");
+    grid_add(&grid, "HOST");
+    grid_add(&grid, "PID");
+    grid_add(&grid, "SINCE");
+    grid_add(&grid, "OWNER");
+    for (int32_t k = 0; k < v->ledger.lane_count; k++) {
+        const struct state *lane = &v->ledger.lanes[k];
+        const struct claim *c = &lane->claim;
+
+        grid_add(&grid, "%d", (int)k);
+        grid_add(&grid, "%s", lane->has_claim ? c->host : "-");
+        grid_add_offset(&grid, lane->has_claim ? c->pid : -1);
+        grid_add(&grid, "%s",
+                 lane->has_claim ? time_text(text, c->started_ms) : "-");
+        if (lane->is_rescaled) {
+            grid_add(&grid, "rescaled: generation %d, %d lanes",
+                     lane->rescaled.generation, (int)lane->rescaled.lanes);
+        } else if (!lane->has_claim || c->command[0] == '\0') {
+            grid_add(&grid, "%s", lane->has_claim ? "run" : "nobody yet");
+        } else {
+            grid_add(&grid, "%s%s", c->command,
+                     c->released ? ", has given it back" : "");
+        }
+    }
+    grid_print(&grid, stdout);
+}
+
+static void print_positions(const struct view *v)
+{
+    static const char *const head[] = {"TOPIC", "PARTITION", "LANE",
+                                       "NEXT",  "START",     "END",
+                                       "LAG",   "EPOCH",     "STATE"};
+    struct grid grid = {.columns = sizeof(head) / sizeof(*head)};
+
+    for (size_t i = 0; i < grid.columns; i++) {
+        grid_add(&grid, "%s", head[i]);
+    }
+    for (size_t i = 0; i < v->count; i++) {
+        const struct row *row = &v->rows[i];
+        const struct position *p = &row->entry->position;
+
+        grid_add(&grid, "%s", row->entry->topic);
+        grid_add(&grid, "%d", (int)row->entry->partition);
+        grid_add(&grid, "%d", (int)row->lane);
+        grid_add_offset(&grid, p->next);
+        grid_add_offset(&grid, row->low);
+        grid_add_offset(&grid, row->high);
+        grid_add_offset(&grid, lag_of(row));
+        grid_add_offset(&grid, p->epoch);
+        grid_add(&grid, "%s%s", p->halt.reason[0] != '\0' ? "halted: " : "ok",
+                 p->halt.reason);
+    }
+    grid_print(&grid, stdout);
+}
+
+static void print_history(const struct row *row)
+{
+    const struct position *p = &row->entry->position;
+    char name[TOPIC_NAME_MAX + 16], at[TIME_TEXT_SIZE];
+    struct grid grid = {.columns = 3};
+
+    snprintf(name, sizeof(name), "%s[%d]", row->entry->topic,
+             (int)row->entry->partition);
+    if (p->halt.reason[0] != '\0') {
+        grid_add(&grid, "%s", name);
+        grid_add(&grid, "halted %s", time_text(at, p->halt.since_ms));
+        grid_add(&grid, "%s: %s", p->halt.reason, p->halt.detail);
+    }
+    for (size_t i = 0; i < p->lost_count; i++) {
+        const struct lost *l = &p->lost[i];
+        grid_add(&grid, "%s", name);
+        grid_add(&grid, "lost %s", time_text(at, l->time_ms));
+        if (l->to >= 0) {
+            grid_add(&grid, "%s: offsets %" PRId64 " to %" PRId64, l->reason,
+                     l->from, l->to);
+        } else {
+            grid_add(&grid, "%s: offsets from %" PRId64 " on", l->reason,
+                     l->from);
+        }
+    }
+    if (p->moved.reason[0] != '\0') {
+        grid_add(&grid, "%s", name);
+        grid_add(&grid, "moved %s", time_text(at, p->moved.time_ms));
+        if (p->moved.from >= 0) {
+            grid_add(&grid, "from %" PRId64 ": %s", p->moved.from,
+                     p->moved.reason);
+        } else {
+            grid_add(&grid, "from nowhere: %s", p->moved.reason);
+        }
+    }
+    grid_print(&grid, stdout);
+}
+
+static void print_table(const struct view *v)
+{
+    const struct identity *id = &v->ledger.at.identity;
+
+    printf("relay %s, generation %d, %d lanes\n\n", v->cfg->relay,
+           v->ledger.at.number, (int)id->lanes);
+    print_lanes(v);
+    putchar('\n');
+    print_positions(v);
+    for (size_t i = 0; i < v->count; i++) {
+        print_history(&v->rows[i]);
+    }
+    if (v->source_problem[0] != '\0') {
+        fputs("lag is not known: ", stderr);
+        escape_put(stderr, v->source_problem, false);
+        fputc('\n', stderr);
+    }
+}
+
+/* ---- JSON ---- */
+
+static void put_text(struct buf *out, const char *name, const char *text)
+{
+    buf_printf(out, "\"%s\":", name);
+    buf_json_string(out, text);
+}
+
+/* Null where it is not known. */
+static void put_number(struct buf *out, const char *name, int64_t number)
+{
+    if (number < 0) {
+        buf_printf(out, ",\"%s\":null", name);
+    } else {
+        buf_printf(out, ",\"%s\":%" PRId64, name, number);
+    }
+}
+
+static void put_lane(struct buf *out, const struct state *lane)
+{
+    const struct claim *c = &lane->claim;
+
+    buf_printf(out, "{\"lane\":%d,\"owner\":", (int)lane->lane);
+    if (!lane->has_claim) {
+        buf_printf(out, "null");
+    } else {
+        buf_printf(out, "{");
+        put_text(out, "host", c->host);
+        buf_printf(out, ",\"pid\":%" PRId64 ",\"since\":%" PRId64 ",", c->pid,
+                   c->started_ms);
+        put_text(out, "version", c->version);
+        buf_printf(out, ",\"command\":");
+        if (c->command[0] != '\0') {
+            buf_json_string(out, c->command);
+        } else {
+            buf_printf(out, "null");
+        }
+        buf_printf(out, ",\"released\":%s}", c->released ? "true" : "false");
+    }
+    if (lane->is_rescaled) {
+        buf_printf(out, ",\"rescaled\":{\"generation\":%d,\"lanes\":%d}}",
+                   lane->rescaled.generation, (int)lane->rescaled.lanes);
+    } else {
+        buf_printf(out, ",\"rescaled\":null}");
+    }
+}
+
+static void put_halt(struct buf *out, const struct halt *h)
+{
+    if (h->reason[0] == '\0') {
+        buf_printf(out, ",\"state\":\"ok\",\"halted\":null");
+        return;
+    }
+    buf_printf(out, ",\"state\":\"halted\",\"halted\":{");
+    put_text(out, "reason", h->reason);
+    buf_printf(out, ",\"since\":%" PRId64 ",", h->since_ms);
+    put_text(out, "detail", h->detail);
+    buf_printf(out, "}");
+}
+
+static void put_lost(struct buf *out, const struct position *p)
+{
+    buf_printf(out, ",\"lost\":[");
+    for (size_t i = 0; i < p->lost_count; i++) {
+        const struct lost *l = &p->lost[i];
+        buf_printf(out, "%s{\"from\":%" PRId64, i > 0 ? "," : "", l->from);
+        put_number(out, "to", l->to);
+        buf_printf(out, ",");
+        put_text(out, "reason", l->reason);
+        buf_printf(out, ",\"time\":%" PRId64 "}", l->time_ms);
+    }
+    buf_printf(out, "]");
+}
+
+static void put_moved(struct buf *out, const struct moved *m)
+{
+    if (m->reason[0] == '\0') {
+        buf_printf(out, ",\"moved\":null");
+        return;
+    }
+    buf_printf(out, ",\"moved\":{");
+    put_text(out, "reason", m->reason);
+    put_number(out, "from", m->from);
+    buf_printf(out, ",\"time\":%" PRId64 "}", m->time_ms);
+}
+
+static void put_row(struct buf *out, const struct row *row)
+{
+    const struct position *p = &row->entry->position;
+
+    buf_printf(out, "{");
+    put_text(out, "topic", row->entry->topic);
+    buf_printf(out, ",\"partition\":%d,\"lane\":%d,",
+               (int)row->entry->partition, (int)row->lane);
+    put_text(out, "target", p->target_topic);
+    put_number(out, "next", p->next);
+    put_number(out, "log_start", row->low);
+    put_number(out, "log_end", row->high);
+    put_number(out, "lag", lag_of(row));
+    put_number(out, "epoch", p->epoch);
+    put_halt(out, &p->halt);
+    put_lost(out, p);
+    put_moved(out, &p->moved);
+    buf_printf(out, "}");
+}
+
+static void print_json(const struct view *v)
+{
+    const struct identity *id = &v->ledger.at.identity;
+    struct buf out = {0};
+
+    buf_printf(&out, "{\"version\":1,");
+    put_text(&out, "relay", v->cfg->relay);
+    buf_printf(&out, ",");
+    put_text(&out, "uuid", id->relay);
+    buf_printf(&out, ",");
+    put_text(&out, "source", id->source);
+    buf_printf(&out, ",\"generation\":%d,\"lanes\":[", v->ledger.at.number);
+    for (int32_t k = 0; k < v->ledger.lane_count; k++) {
+        buf_printf(&out, "%s", k > 0 ? "," : "");
+        put_lane(&out, &v->ledger.lanes[k]);
+    }
+    buf_printf(&out, "],\"positions\":[");
+    for (size_t i = 0; i < v->count; i++) {
+        buf_printf(&out, "%s\n", i > 0 ? "," : "");
+        put_row(&out, &v->rows[i]);
+    }
+    buf_printf(&out, "]}\n");
+    fwrite(out.data, 1, out.len, stdout);
+    buf_free(&out);
+}
+
+static int show(struct offsets *o, const struct show_args *given,
+                const char *path)
+{
+    const struct patience patience = patience_of(OFFSETS_MS, NULL, 0);
+    struct view v = {.cfg = o->cfg};
+    struct err e = {0};
+
+    e.kind = ledger_read(&v.ledger, o->cfg, o->target, &patience, &e);
+    if (e.kind == ERR_NONE) {
+        choose_rows(&v, given->topic);
+        ask_source(&v, o->source);
+        if (given->output != NULL && strcmp(given->output, "json") == 0) {
+            print_json(&v);
+        } else {
+            print_table(&v);
+        }
+        ledger_free(&v.ledger);
+        free(v.rows);
+    }
+    return offsets_end(path, &e);
+}
+
+static int show_main(int argc, char **argv)
+{
+    struct show_args given = {0};
+    struct operands operands;
+    struct offsets o;
+    enum err_kind kind;
+    int rc = args_parse(&offsets_show_command, argc, argv, &given, &operands);
+
+    if (rc != ARGS_DONE) {
+        return rc;
+    }
+    if (given.output != NULL && strcmp(given.output, "table") != 0 &&
+        strcmp(given.output, "json") != 0) {
+        return offsets_usage(&offsets_show_command,
+                             "--output is table or json, not \"%s\"",
+                             given.output);
+    }
+    kind = offsets_open(&o, operands.items[0], false);
+    rc = kind == ERR_NONE ? show(&o, &given, operands.items[0])
+                          : err_exit_code(kind);
+    offsets_close(&o);
+    return rc;
+}
+
+const struct command offsets_show_command = {
+    .name = "offsets",
+    .operands = "CONFIG show",
+    .operands_min = 2,
+    .operands_max = 2,
+    .help =
+        "Prints who owns each lane, and for each partition: the source offset "
+        "that is\n"
+        "read next, start and end of the source log, lag, epoch, and whether "
+        "it is\n"
+        "halted; then halts, lost ranges and moves in words. Changes nothing; "
+        "needs the\n"
+        "target only (without the source, lag is not known).",
+    .args = args,
+    .run = show_main,
+};

@@ -1,0 +1,25 @@
+/*
+ * remap.h - the offset map of one generation, carried into another: the chunks
+ * that positions point to, and all that follow them.
+ * Blocks on the network: a command.
+ */
+#ifndef RELAY_SYNC_REMAP_H
+#define RELAY_SYNC_REMAP_H
+
+#include "config/config.h"
+#include "relay/base/err.h"
+#include "relay/base/patience.h"
+#include "relay/io/sink.h"
+#include "relay/lane/entries.h"
+#include "relay/sync/generation.h"
+
+/* Copies the chunks into to->map, which has `lanes` lanes, and makes the
+ * positions' pointers lead there; those whose chunk has aged out go. `sink` has
+ * a transaction begun, before and after. ERR_RETRY also when a commit was
+ * ambiguous: a new sink is needed, and all of it again. */
+enum err_kind remap(struct entries *positions, size_t *chunks,
+                    const struct generation *from, const struct generation *to,
+                    int32_t lanes, struct sink *sink, const struct config *cfg,
+                    const struct patience *patience, struct err *e) MUST_CHECK;
+
+#endif
