@@ -36,7 +36,7 @@ static void print_outcome(const struct restore *r)
     grid_add(&grid, "PARTITION");
     grid_add(&grid, "BEFORE");
     grid_add(&grid, "AFTER");
-    grid_add(&grid, "%s", "");
+    grid_add(&grid, "RESULT");
     for (size_t i = 0; i < r->from->positions.count; i++) {
         const struct entry *entry = &r->from->positions.items[i];
 

@@ -104,7 +104,7 @@ static void print_moves(const struct move_order *order, const struct moves *all,
                         bool dry_run)
 {
     static const char *const head[] = {"TOPIC", "PARTITION", "LANE", "BEFORE",
-                                       "AFTER", "LOST",      "HALT", ""};
+                                       "AFTER", "LOST",      "HALT", "RESULT"};
     struct grid grid = {.columns = sizeof(head) / sizeof(*head)};
 
     for (size_t i = 0; i < grid.columns; i++) {
