@@ -30,8 +30,13 @@ def pytest_report_header(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    # A soak is a soak and nothing else; without one there is none.
+    minutes = config.getoption("--soak")
+    items[:] = [item for item in items if ("test_soak" in item.nodeid) == bool(minutes)]
     for item in items:
-        if item.get_closest_marker("timeout") is None:
+        if minutes:
+            item.add_marker(pytest.mark.timeout(minutes * 60 + 600))
+        elif item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_LIMIT_S))
     part, parts = map(int, config.getoption("--part").split("/"))
     items[:] = share(items, parts)[part - 1]

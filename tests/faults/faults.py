@@ -531,12 +531,13 @@ def wait_shared(stage, *processes):
 
 
 def fence(stage, lane):
+    fence_id(stage.target.cluster, transactional_id(stage, lane))
+
+
+def fence_id(cluster, name):
+    """What a process would do that has the relay's transactional id, and no manners"""
     stranger = Producer(
-        {
-            "bootstrap.servers": stage.target.cluster.bootstrap,
-            "transactional.id": transactional_id(stage, lane),
-            "log_level": 0,
-        }
+        {"bootstrap.servers": cluster.bootstrap, "transactional.id": name, "log_level": 0}
     )
     wait_for(lambda: _initialised(stranger), ANSWER_LIMIT_S, "the fence")
 

@@ -49,7 +49,8 @@ class Log:
     """Topics of one cluster, read on and on with read_committed."""
 
     def __init__(self, bootstrap):
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._bootstrap = bootstrap
+        self._admin = self._new_admin()
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -66,12 +67,18 @@ class Log:
         )
         self._at = {}
 
+    def _new_admin(self):
+        return AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
+
     def close(self):
         self._consumer.close()
 
     def add(self, topic, partitions):
         for partition in range(partitions):
             self._at[topic, partition] = 0
+        self._assign()
+
+    def _assign(self):
         self._consumer.assign(
             [TopicPartition(t, p, at or OFFSET_BEGINNING) for (t, p), at in self._at.items()]
         )
@@ -88,6 +95,7 @@ class Log:
                 for tp, future in futures.items()
             }
         except (KafkaException, TimeoutError) as error:
+            self._admin = self._new_admin()  # the old one may keep leaders of before
             raise NotNow(str(error)) from error
 
     def read_to(self, ends, take):
@@ -97,18 +105,19 @@ class Log:
             for message in self._consumer.consume(10_000, timeout=0.05):
                 self._take(message, take)
             if time.monotonic() > deadline:
-                raise NotNow(f"not read to {ends}")
+                self._assign()
+                raise NotNow(f"{self._at} not read to {ends}")
 
     def _take(self, message, take):
         error = message.error()
-        if error is not None and message.topic() is None:
-            return  # a broker that is away
         where = (message.topic(), message.partition())
         if error is None:
             take(message)
             self._at[where] = message.offset() + 1
         elif error.code() == KafkaError._PARTITION_EOF:
             self._at[where] = max(self._at[where], message.offset())
+        elif where in self._at:  # a broker that has just come back: it may stop reading
+            self._assign()
 
 
 def _content(message):
@@ -155,6 +164,7 @@ class Watch:
         self.violations = []
         self.lost = self.duplicated = 0
         self.snapshots = 0
+        self.trouble = None  # of the newest snapshot
         for topic, partitions in copies.items():
             self._source.add(topic, partitions)
             self.target.add(topic, partitions)
@@ -179,8 +189,12 @@ class Watch:
         while not self._stop.wait(SNAPSHOT_S):
             try:
                 self.snapshot()
-            except NotNow:
-                continue
+                self.trouble = None
+            except NotNow as why:
+                self.trouble = why
+            except Exception as error:
+                self.violations.append(f"the watch itself failed: {error!r}")
+                raise
 
     # ---- snapshots ----
 

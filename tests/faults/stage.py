@@ -207,7 +207,7 @@ class Stage:
         )
         self.load.start()
         self.watch.start()
-        self.wait_progress()
+        self.wait_copied(1000)
 
     def close(self):
         if self.watch:
@@ -244,7 +244,10 @@ class Stage:
     # ---- watching ----
 
     def ends(self):
-        return wait_for(lambda: _or_none(self.watch.source_ends), START_LIMIT_S, "source ends")
+        try:
+            return wait_for(lambda: _or_none(self.watch.source_ends), START_LIMIT_S, "source ends")
+        except TimeoutError:
+            return self.watch.source_ends()  # says why
 
     def wait_progress(self, limit_s=START_LIMIT_S, ends=None):
         """Until positions and copies are where the source ends now; returns the seconds."""
@@ -260,6 +263,7 @@ class Stage:
         except TimeoutError:
             raise AssertionError(
                 f"no progress within {limit_s} s: {self.watch.behind(ends)} are behind {ends}, "
+                f"watch: {self.watch.snapshots} snapshots, {self.watch.trouble}; "
                 f"positions {[(k, v['next'], v.get('halted')) for k, v in self.watch.newest.items()]}"
             ) from None
         return time.monotonic() - start
