@@ -134,5 +134,7 @@ def pytest_terminal_summary(terminalreporter, config):
     results = table.results(config)
     if results:
         terminalreporter.write_line(table.text(results))
+        part = config.getoption("--part").replace("/", "-of-")
+        table.save(results, table.RESULTS / f"faults-{part}.json")
         if config.getoption("--write-table"):
             table.write(results)

@@ -1,17 +1,18 @@
 """The faults: each a generator over a Stage that injects, yields, and heals.
 
 What is before its `yield` returns when the fault has hit; what is after it returns when
-the world is well again: from then on the clock of the recovery runs. A fault that ends
+the world is well again: from then on the clock of the recovery runs. What is after a
+second `yield` clears up when all that has been judged. A fault that ends
 with a partition halted checks that by itself, on a topic of its own; the stage's topics
 must always go on.
 """
 
-import os
-import signal
 import struct
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AclOperation, NewPartitions, ResourceType
@@ -24,6 +25,7 @@ OUTAGE_S = 3  # of what is only to be gone for a while
 REQUESTS_TIME_OUT_S = 21  # longer than the lane's commit may take (15 s)
 TRANSACTION_TIMES_OUT_S = 33  # transaction.timeout.ms is 30 s
 SLOWER_S = 0.3
+SHIM = Path(__file__).with_name("clock_shim.c")
 
 
 @dataclass(frozen=True)
@@ -277,8 +279,9 @@ def end_txn_answer_lost(stage: Stage):
 @fault("answer to an EndTxn never comes", "gives up after 15 s; the new producer finds the "
        "transaction committed, and so the positions", 22, soak=False)
 def end_txn_answer_missing(stage: Stage):
+    before = len(stage.process.log)
     stage.target.proxy.drop("EndTxn", "response", reset=False).wait()
-    stage.process.wait_for_log("the commit did not end in time", 30)
+    wait_told(stage, before, "the commit did not end in time")
     yield
     stage.target.proxy.restore()
 
@@ -374,8 +377,9 @@ def foreign_fence(stage: Stage):
 
 @fault("Write on a target topic withdrawn", "tries again until it is back", 10)
 def target_write_denied(stage: Stage):
+    before = len(stage.process.log)
     stage.target.deny(ResourceType.TOPIC, next(iter(stage.topics)), AclOperation.WRITE)
-    stage.process.wait_for_log("TOPIC_AUTHORIZATION_FAILED", 20)
+    wait_told(stage, before, "TOPIC_AUTHORIZATION_FAILED")
     yield
     stage.target.restore_rights()
 
@@ -384,9 +388,7 @@ def target_write_denied(stage: Stage):
 def source_read_denied(stage: Stage):
     before = len(stage.process.log)
     stage.source.deny(ResourceType.TOPIC, next(iter(stage.topics)), AclOperation.READ)
-    stage.process.wait_for(
-        lambda: "can't be read" in stage.process.log[before:], 20, "the denial in the log"
-    )
+    wait_told(stage, before, "can't be read")
     yield
     stage.source.restore_rights()
 
@@ -397,11 +399,7 @@ def transactional_id_denied(stage: Stage):
     stage.target.deny(
         ResourceType.TRANSACTIONAL_ID, transactional_id(stage, 0), AclOperation.WRITE
     )
-    stage.process.wait_for(
-        lambda: "TRANSACTIONAL_ID_AUTHORIZATION_FAILED" in stage.process.log[before:],
-        20,
-        "the denial in the log",
-    )
+    wait_told(stage, before, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED")
     yield
     stage.target.restore_rights()
 
@@ -436,6 +434,34 @@ def quota(stage: Stage):
     linger(stage, 2 * OUTAGE_S)
     yield
     set_quota(stage.target, None)
+
+
+# ---- clocks ----
+
+
+def clock_jumps(hours):
+    def run(stage: Stage):
+        assert stage.process.terminate() == 0
+        clock = Clock()
+        stage.restart(clock.environment)
+        stage.wait_progress()
+        yield
+        clock.jump(hours)
+        yield
+        assert stage.process.terminate() == 0
+        stage.restart()
+
+    return run
+
+
+for _hours, _way in ((1, "forward"), (-1, "back")):
+    fault(
+        f"wall clock jumps {_way} by an hour under the relay",
+        "nothing: what it waits for it measures with the monotonic clock",
+        14,
+        soak=False,
+        name=f"clock_{_way}",
+    )(clock_jumps(_hours))
 
 
 # ---- logs ----
@@ -519,6 +545,11 @@ def grow(site, topic, partitions):
         future.result(ANSWER_LIMIT_S)
 
 
+def wait_told(stage, since, text):
+    """Until the relay's log says it after its first `since` characters"""
+    stage.process.wait_for(lambda: text in stage.process.log[since:], 30, f"{text!r} in the log")
+
+
 def wait_owned(stage, process):
     wait_for(
         lambda: set(stage.watch.owners().values()) == {process.pid}, 40, f"all lanes of {process.pid}"
@@ -584,6 +615,23 @@ def broker_pid(site):
 
 def limit_file_size(pid, size):
     subprocess.run(["prlimit", "--pid", str(pid), f"--fsize={size}:unlimited"], check=True)
+
+
+class Clock:
+    """A wall clock that one process sees, and the test sets."""
+
+    def __init__(self):
+        self._folder = Path(tempfile.mkdtemp(prefix="faults-clock-"))
+        self._file = self._folder / "offset"
+        shim = self._folder / "clock_shim.so"
+        command = ["cc", "-shared", "-fPIC", "-O1", "-o", shim, SHIM, "-ldl"]
+        subprocess.run(command, check=True)
+        self.jump(0)
+        self.environment = {"LD_PRELOAD": str(shim), "CLOCK_SHIM": str(self._file)}
+
+    def jump(self, hours):
+        with self._file.open("r+b" if self._file.exists() else "wb") as file:
+            file.write(struct.pack("<q", hours * 3600 * 1_000_000_000))
 
 
 def withdraw_password(stage, site):

@@ -158,7 +158,9 @@ class Watch:
         self._stop = threading.Event()
         self._thread = None
         self._lanes = lanes
-        self._owed = {}  # what -> since
+        self._owed = {}  # what -> (record, for how many seconds)
+        self._last = time.monotonic()  # snapshot
+        self._passed_s = 0.0  # between the newest two, as far as it counts
         self.newest = {}  # (topic, partition) -> position
         self.claims = []  # (lane, claim)
         self.violations = []
@@ -206,6 +208,9 @@ class Watch:
             self._source.read_to(self._source.ends(), self._take_source)
             after = self.read_positions()
             self._match()
+            now = time.monotonic()
+            self._passed_s = min(now - self._last, 2 * SNAPSHOT_S)
+            self._last = now
             for where, stream in self._streams.items():
                 self._judge(where, stream, before.get(where, 0), after.get(where, 0), strict)
             self.snapshots += 1
@@ -271,21 +276,30 @@ class Watch:
 
     def _judge(self, where, stream, before, after, strict):
         """I2; what is not as it should be may be so for a moment."""
-        missing = stream.source and stream.source[0][0] < before
-        early = stream.matched_offset >= after or bool(stream.target)
+        missing = early = None
+        if stream.source and stream.source[0][0] < before:
+            missing = stream.source[0][0]
+        if stream.target:
+            early = stream.target[0][0]
+        elif stream.matched_offset >= after:
+            early = stream.matched_offset
         self._owe(("missing", where), missing, strict, stream, f"position {before}")
         self._owe(("early", where), early, strict, stream, f"position {after}")
 
-    def _owe(self, what, is_owed, strict, stream, text):
-        now = time.monotonic()
-        if not is_owed:
+    def _owe(self, what, record, strict, stream, text):
+        """A debt is one record, and grows only while it can be seen not to be paid."""
+        if record is None:
             self._owed.pop(what, None)
-        elif strict or now - self._owed.setdefault(what, now) > SETTLE_S:
+            return
+        before, owed_s = self._owed.get(what, (None, 0))
+        owed_s = owed_s + self._passed_s if before == record else 0
+        self._owed[what] = (record, owed_s)
+        if strict or owed_s > SETTLE_S:
             first = stream.source[0][0] if stream.source else None
             self._violate(
                 "I2",
                 stream,
-                f"{what[0]}: {text}, newest on the target is source offset "
+                f"{what[0]} ({record}): {text}, newest on the target is source offset "
                 f"{stream.matched_offset}, the first that is missing {first}",
             )
 

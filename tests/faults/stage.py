@@ -17,6 +17,7 @@ import socket
 import time
 from itertools import count
 
+import pytest
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -227,8 +228,12 @@ class Stage:
 
     # ---- relays ----
 
-    def start_relay(self):
-        return self.relays(self._config)
+    def start_relay(self, environment=None):
+        """`environment` is added to the process's own."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (environment or {}).items():
+                patch.setenv(name, value)
+            return self.relays(self._config)
 
     @property
     def running(self):
@@ -237,9 +242,9 @@ class Stage:
     def expel(self):
         expel_members(self.target.cluster, f"kafka-relay.{self.name}")
 
-    def restart(self):
+    def restart(self, environment=None):
         """A fresh process, where the one before is gone."""
-        self.process = self.start_relay()
+        self.process = self.start_relay(environment)
 
     # ---- watching ----
 

@@ -1,6 +1,6 @@
 """What the suite has seen, as the table in docs/reliability.md.
 
-    tests/faults/table.py FILE...   merges the results of several runs, and writes it
+    tests/faults/table.py build/results/faults-*.json    writes it from several runs' results
 """
 
 import json
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / "docs" / "reliability.md"
+RESULTS = ROOT / "build" / "results"
 BEGIN = "<!-- Printed by tests/faults. Do not edit between these lines. -->"
 END = "<!-- End of what tests/faults prints. -->"
 HEAD = "| fault | what the relay does | recovery | lost | duplicated |\n|---|---|---|---|---|"

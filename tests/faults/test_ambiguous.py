@@ -9,7 +9,7 @@ position. They would be copied again, and stand on the target twice.
 
 import pytest
 from kafka_local import Record, wait_for
-from mirror import assert_mirrored
+from mirror import assert_mirrored, expel_members
 from relay_process import Relays, config
 from relay_state import State
 
@@ -28,29 +28,25 @@ class Scene:
         self.transactional_id = f"kafka-relay.{name}.0.0".encode()
         self.state = State(target.cluster, name)
         self._relays = relays
-        self._config = config(
-            source.cluster,
-            target.cluster,
-            [{"include": [name]}],
-            name,
-            delivery={
-                "lanes": 1,
-                "commit_bytes": COMMIT_BYTES,
-                "commit_interval": f"{COMMIT_INTERVAL_S}s",
-            },
-        )
-        self._config["source"].update(source.properties())
-        self._config["target"].update(target.properties())
         self.process = None
         self._produced = 0
 
     def start(self):
         self.source.cluster.create_topic(self.topic)
-        self.start_relay()
+        self.start_relay(COMMIT_INTERVAL_S)
         self.wait_position(0)
 
-    def start_relay(self):
-        self.process = self._relays(self._config)
+    def start_relay(self, commit_interval_s):
+        delivery = {
+            "lanes": 1,
+            "commit_bytes": COMMIT_BYTES,
+            "commit_interval": f"{commit_interval_s}s",
+        }
+        sides = (self.source.cluster, self.target.cluster)
+        made = config(*sides, [{"include": [self.topic]}], self.topic, delivery=delivery)
+        made["source"].update(self.source.properties())
+        made["target"].update(self.target.properties())
+        self.process = self._relays(made)
 
     def produce(self, count):
         numbers = range(self._produced, self._produced + count)
@@ -77,7 +73,8 @@ class Scene:
     def kill_and_go_on(self):
         """Whatever is open now is never ended by its owner."""
         self.process.kill()
-        self.start_relay()
+        expel_members(self.target.cluster, f"kafka-relay.{self.topic}")
+        self.start_relay(1)
         self.wait_position(self._produced)
         assert self.process.terminate() == 0
 
