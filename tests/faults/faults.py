@@ -175,16 +175,14 @@ def source_frozen(stage: Stage):
 @fault("disk of the target full", "the broker ends; as with a killed one", 20)
 def target_disk_full(stage: Stage):
     """A broker that can't write to its only folder shuts down."""
-    limit_file_size(broker_pid(stage.target), 1)
-    wait_for(lambda: stage.target.cluster.state == "stopped", 30, "the end of the broker")
+    fill_disk(stage.target)
     yield
     stage.target.cluster.start()
 
 
 @fault("disk of the source full", "as above", 20)
 def source_disk_full(stage: Stage):
-    limit_file_size(broker_pid(stage.source), 1)
-    wait_for(lambda: stage.source.cluster.state == "stopped", 30, "the end of the broker")
+    fill_disk(stage.source)
     yield
     stage.source.cluster.start()
 
@@ -613,8 +611,21 @@ def broker_pid(site):
     return int(site.cluster._call("status").split()[4])
 
 
-def limit_file_size(pid, size):
-    subprocess.run(["prlimit", "--pid", str(pid), f"--fsize={size}:unlimited"], check=True)
+def fill_disk(site):
+    """Every write to a file fails from now on; returns when the broker is gone."""
+    pid = broker_pid(site)
+    subprocess.run(["prlimit", "--pid", str(pid), "--fsize=1:unlimited"], check=True)
+
+    def has_ended():
+        """Gone, or a zombie without other threads: its ports and files are free"""
+        process = Path(f"/proc/{pid}")
+        try:
+            is_zombie = "State:\tZ" in (process / "status").read_text()
+            return is_zombie and len(list((process / "task").iterdir())) == 1
+        except FileNotFoundError:
+            return True
+
+    wait_for(has_ended, 30, "the broker's end")
 
 
 class Clock:
