@@ -25,6 +25,7 @@ OUTAGE_S = 3  # of what is only to be gone for a while
 REQUESTS_TIME_OUT_S = 21  # longer than the lane's commit may take (15 s)
 TRANSACTION_TIMES_OUT_S = 33  # transaction.timeout.ms is 30 s
 SLOWER_S = 0.3
+DENIED_FOR_EVER = "an admin client that was refused once never asks again (is_hopeless)"
 SHIM = Path(__file__).with_name("clock_shim.c")
 
 
@@ -37,15 +38,13 @@ class Fault:
     takes_s: int  # about, with its recovery; for sharing the rows out
     soak: bool  # also drawn at random
     outcome: str  # of the partitions that it hits
+    broken: str = ""  # why the relay does not pass yet
 
 
-def fault(what, answer, takes_s=8, soak=True, outcome="exact", name=None):
+def fault(what, answer, takes_s=8, soak=True, outcome="exact", name=None, broken=""):
     def add(function):
-        FAULTS.append(
-            Fault(
-                name or function.__name__, what, answer, function, takes_s, soak, outcome
-            )
-        )
+        name_ = name or function.__name__
+        FAULTS.append(Fault(name_, what, answer, function, takes_s, soak, outcome, broken))
         return function
 
     return add
@@ -402,21 +401,26 @@ def transactional_id_denied(stage: Stage):
     stage.target.restore_rights()
 
 
-@fault("password on the target withdrawn while it runs", "tries again until it is back", 12)
+@fault("password on the target withdrawn while it runs", "tries again until it is back", 18,
+       soak=False, broken=DENIED_FOR_EVER)
 def target_password_withdrawn(stage: Stage):
     withdraw_password(stage, stage.target)
     yield
     stage.target.restore_password()
+    stage.side_topic("later")
 
 
-@fault("password on the source withdrawn while it runs", "tries again until it is back", 12)
+@fault("password on the source withdrawn while it runs", "tries again until it is back", 18,
+       soak=False, broken=DENIED_FOR_EVER)
 def source_password_withdrawn(stage: Stage):
     withdraw_password(stage, stage.source)
     yield
     stage.source.restore_password()
+    stage.side_topic("later")
 
 
-@fault("password on the target wrong when it starts", "tries again until it is right", 12)
+@fault("password on the target wrong when it starts", "tries again until it is right", 12,
+       soak=False, broken=DENIED_FOR_EVER)
 def password_wrong_at_start(stage: Stage):
     assert stage.process.terminate() == 0
     stage.target.withdraw_password()

@@ -59,6 +59,7 @@ def write(found):
 
 
 def main(paths):
+    sys.path.append(str(ROOT / "tests" / "e2e"))
     from faults import FAULTS
 
     order = [fault.name for fault in FAULTS]

@@ -27,7 +27,13 @@ def run(stage, fault, limit_s=PROGRESS_LIMIT_S):
     )
 
 
-@pytest.mark.parametrize("row", [pytest.param(fault, id=fault.name) for fault in FAULTS])
+def rows():
+    for fault in FAULTS:
+        broken = pytest.mark.xfail(reason=fault.broken, strict=True)
+        yield pytest.param(fault, id=fault.name, marks=[broken] if fault.broken else [])
+
+
+@pytest.mark.parametrize("row", rows())
 def test_nothing_is_lost_or_doubled_by(row, stages, request):
     stage = stages.current()
     try:
