@@ -25,7 +25,6 @@ OUTAGE_S = 3  # of what is only to be gone for a while
 REQUESTS_TIME_OUT_S = 21  # longer than the lane's commit may take (15 s)
 TRANSACTION_TIMES_OUT_S = 33  # transaction.timeout.ms is 30 s
 SLOWER_S = 0.3
-DENIED_FOR_EVER = "an admin client that was refused once never asks again (is_hopeless)"
 SHIM = Path(__file__).with_name("clock_shim.c")
 
 
@@ -402,7 +401,7 @@ def transactional_id_denied(stage: Stage):
 
 
 @fault("password on the target withdrawn while it runs", "tries again until it is back", 18,
-       soak=False, broken=DENIED_FOR_EVER)
+       soak=False)
 def target_password_withdrawn(stage: Stage):
     withdraw_password(stage, stage.target)
     yield
@@ -411,7 +410,7 @@ def target_password_withdrawn(stage: Stage):
 
 
 @fault("password on the source withdrawn while it runs", "tries again until it is back", 18,
-       soak=False, broken=DENIED_FOR_EVER)
+       soak=False)
 def source_password_withdrawn(stage: Stage):
     withdraw_password(stage, stage.source)
     yield
@@ -420,7 +419,7 @@ def source_password_withdrawn(stage: Stage):
 
 
 @fault("password on the target wrong when it starts", "tries again until it is right", 12,
-       soak=False, broken=DENIED_FOR_EVER)
+       soak=False)
 def password_wrong_at_start(stage: Stage):
     assert stage.process.terminate() == 0
     stage.target.withdraw_password()
