@@ -45,6 +45,14 @@ class NotNow(Exception):
     """A cluster does not answer: the snapshot is taken another time."""
 
 
+def is_accounted_for(position, first, last):
+    """I6: source offsets first..last can't be copied any more, and the position says so."""
+    if position.get("halted") and position["next"] <= first:
+        return True
+    recorded = position.get("lost", [])  # [[from, to, reason, time], ...]
+    return any(entry[0] <= first and last <= entry[1] for entry in recorded)
+
+
 class Log:
     """Topics of one cluster, read on and on with read_committed."""
 

@@ -266,10 +266,11 @@ class Stage:
         try:
             wait_for(has_passed, limit_s, "progress")
         except TimeoutError:
+            positions = {w: (p["next"], p.get("halted")) for w, p in self.watch.newest.items()}
             raise AssertionError(
                 f"no progress within {limit_s} s: {self.watch.behind(ends)} are behind {ends}, "
                 f"watch: {self.watch.snapshots} snapshots, {self.watch.trouble}; "
-                f"positions {[(k, v['next'], v.get('halted')) for k, v in self.watch.newest.items()]}"
+                f"positions {positions}"
             ) from None
         return time.monotonic() - start
 
@@ -320,7 +321,7 @@ class Stage:
         self.source.cluster.create_topic(topic, partitions)
         wait_for(
             lambda: sum(t == topic for t, _ in dict(self.watch.newest)) == partitions,
-            START_LIMIT_S,
+            PROGRESS_LIMIT_S,
             f"first positions of {topic}",
         )
         return topic

@@ -193,7 +193,7 @@ def test_a_cut_frame_breaks_the_connection_in_its_middle(server, proxy, client, 
     assert len(server.received) == (side == "response")
 
 
-def test_a_rule_catches_as_often_as_it_was_told_and_only_what_contains_its_text(server, proxy, client):
+def test_a_rule_catches_as_often_as_it_was_told_and_only_what_contains_its_text(proxy, client):
     held = proxy.hold("EndTxn", times=1, containing=b"lane-1")
     client.ask("EndTxn", 1, b"lane-0")
     assert client.answer() == 1
