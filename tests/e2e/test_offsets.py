@@ -902,6 +902,25 @@ def test_a_generation_that_was_used_and_lost_is_not_made_from_old_positions(
     assert_mirrored(source, target, topic)
 
 
+def test_with_at_least_once_lanes_are_set_and_rescaled_too(
+    source, target, topic, relay, state, content
+):
+    content["delivery"] = {"guarantee": "at_least_once", "lanes": 2}
+    source.create_topic(topic, 2)
+    source.produce(topic, on_all(2, 10))
+    process = relay(content)
+    running(source, state, topic, process)
+    set_to(relay, content, topic, "--partition", 1, "--to", 5)
+    running(source, state, topic, process)
+    rescale(relay, content, 3)
+    assert process.wait_exit(30) == REFUSED
+    source.produce(topic, on_all(2, 10, start=10))
+    relay.until_end(with_lanes(content, 3))
+    found = values(target, topic)
+    assert found[0] == [b"v%d" % i for i in range(20)]
+    assert found[1] == [b"v%d" % i for i in [*range(10), *range(5, 20)]]
+
+
 # ---- trouble with the state of a running relay ----
 
 
