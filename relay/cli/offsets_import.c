@@ -64,7 +64,6 @@ static int import(struct offsets *o, struct export *from,
 {
     const struct patience patience = patience_of(OFFSETS_MS, NULL, 0);
     struct restore r = {.cfg = o->cfg,
-                        .source = o->source,
                         .target = o->target,
                         .source_id = o->source_id,
                         .from = from,

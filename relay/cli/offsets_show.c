@@ -5,13 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "relay/base/buf.h"
 #include "relay/base/escape.h"
 #include "relay/base/mem.h"
 #include "relay/cli/grid.h"
 #include "relay/cli/offsets.h"
+#include "relay/cli/offsets_view.h"
 #include "relay/lane/names.h"
-#include "relay/sync/ledger.h"
 
 enum { SOURCE_MS = 5000 };
 
@@ -32,21 +31,6 @@ static const struct arg args[] = {
     {0},
 };
 
-/* A position, and the source log it is in: -1 where that is not known. */
-struct row {
-    const struct entry *entry;
-    int32_t lane;
-    int64_t low, high;
-};
-
-struct view {
-    const struct config *cfg;
-    struct ledger ledger;
-    struct row *rows;
-    size_t count;
-    char source_problem[sizeof(((struct err *)0)->text)];
-};
-
 static void choose_rows(struct view *v, const char *topic)
 {
     const struct entries *all = &v->ledger.positions;
@@ -56,12 +40,12 @@ static void choose_rows(struct view *v, const char *topic)
         const struct entry *entry = &all->items[i];
 
         if (topic == NULL || strcmp(topic, entry->topic) == 0) {
-            v->rows[v->count++] =
-                (struct row){.entry = entry,
-                             .lane = lane_of(entry->topic, entry->partition,
-                                             v->ledger.at.identity.lanes),
-                             .low = -1,
-                             .high = -1};
+            v->rows[v->count++] = (struct view_row){
+                .entry = entry,
+                .lane = lane_of(entry->topic, entry->partition,
+                                v->ledger.at.identity.lanes),
+                .low = -1,
+                .high = -1};
         }
     }
 }
@@ -97,16 +81,6 @@ static void ask_source(struct view *v, struct admin *source)
         ask_side(v, source, false, &patience, &e) != ERR_NONE) {
         snprintf(v->source_problem, sizeof(v->source_problem), "%s", e.text);
     }
-}
-
-static int64_t lag_of(const struct row *row)
-{
-    const int64_t next = row->entry->position.next;
-
-    if (row->high < 0) {
-        return -1;
-    }
-    return row->high > next ? row->high - next : 0;
 }
 
 /* ---- table ---- */
@@ -154,7 +128,7 @@ static void print_positions(const struct view *v)
         grid_add(&grid, "%s", head[i]);
     }
     for (size_t i = 0; i < v->count; i++) {
-        const struct row *row = &v->rows[i];
+        const struct view_row *row = &v->rows[i];
         const struct position *p = &row->entry->position;
 
         grid_add(&grid, "%s", row->entry->topic);
@@ -163,7 +137,7 @@ static void print_positions(const struct view *v)
         grid_add_offset(&grid, p->next);
         grid_add_offset(&grid, row->low);
         grid_add_offset(&grid, row->high);
-        grid_add_offset(&grid, lag_of(row));
+        grid_add_offset(&grid, view_lag(row));
         grid_add_offset(&grid, p->epoch);
         grid_add(&grid, "%s%s", p->halt.reason[0] != '\0' ? "halted: " : "ok",
                  p->halt.reason);
@@ -171,7 +145,7 @@ static void print_positions(const struct view *v)
     grid_print(&grid, stdout);
 }
 
-static void print_history(const struct row *row)
+static void print_history(const struct view_row *row)
 {
     const struct position *p = &row->entry->position;
     char name[TOPIC_NAME_MAX + 16], at[TIME_TEXT_SIZE];
@@ -228,138 +202,6 @@ static void print_table(const struct view *v)
     }
 }
 
-/* ---- JSON ---- */
-
-static void put_text(struct buf *out, const char *name, const char *text)
-{
-    buf_printf(out, "\"%s\":", name);
-    buf_json_string(out, text);
-}
-
-/* Null where it is not known. */
-static void put_number(struct buf *out, const char *name, int64_t number)
-{
-    if (number < 0) {
-        buf_printf(out, ",\"%s\":null", name);
-    } else {
-        buf_printf(out, ",\"%s\":%" PRId64, name, number);
-    }
-}
-
-static void put_lane(struct buf *out, const struct state *lane)
-{
-    const struct claim *c = &lane->claim;
-
-    buf_printf(out, "{\"lane\":%d,\"owner\":", (int)lane->lane);
-    if (!lane->has_claim) {
-        buf_printf(out, "null");
-    } else {
-        buf_printf(out, "{");
-        put_text(out, "host", c->host);
-        buf_printf(out, ",\"pid\":%" PRId64 ",\"since\":%" PRId64 ",", c->pid,
-                   c->started_ms);
-        put_text(out, "version", c->version);
-        buf_printf(out, ",\"command\":");
-        if (c->command[0] != '\0') {
-            buf_json_string(out, c->command);
-        } else {
-            buf_printf(out, "null");
-        }
-        buf_printf(out, ",\"released\":%s}", c->released ? "true" : "false");
-    }
-    if (lane->is_rescaled) {
-        buf_printf(out, ",\"rescaled\":{\"generation\":%d,\"lanes\":%d}}",
-                   lane->rescaled.generation, (int)lane->rescaled.lanes);
-    } else {
-        buf_printf(out, ",\"rescaled\":null}");
-    }
-}
-
-static void put_halt(struct buf *out, const struct halt *h)
-{
-    if (h->reason[0] == '\0') {
-        buf_printf(out, ",\"state\":\"ok\",\"halted\":null");
-        return;
-    }
-    buf_printf(out, ",\"state\":\"halted\",\"halted\":{");
-    put_text(out, "reason", h->reason);
-    buf_printf(out, ",\"since\":%" PRId64 ",", h->since_ms);
-    put_text(out, "detail", h->detail);
-    buf_printf(out, "}");
-}
-
-static void put_lost(struct buf *out, const struct position *p)
-{
-    buf_printf(out, ",\"lost\":[");
-    for (size_t i = 0; i < p->lost_count; i++) {
-        const struct lost *l = &p->lost[i];
-        buf_printf(out, "%s{\"from\":%" PRId64, i > 0 ? "," : "", l->from);
-        put_number(out, "to", l->to);
-        buf_printf(out, ",");
-        put_text(out, "reason", l->reason);
-        buf_printf(out, ",\"time\":%" PRId64 "}", l->time_ms);
-    }
-    buf_printf(out, "]");
-}
-
-static void put_moved(struct buf *out, const struct moved *m)
-{
-    if (m->reason[0] == '\0') {
-        buf_printf(out, ",\"moved\":null");
-        return;
-    }
-    buf_printf(out, ",\"moved\":{");
-    put_text(out, "reason", m->reason);
-    put_number(out, "from", m->from);
-    buf_printf(out, ",\"time\":%" PRId64 "}", m->time_ms);
-}
-
-static void put_row(struct buf *out, const struct row *row)
-{
-    const struct position *p = &row->entry->position;
-
-    buf_printf(out, "{");
-    put_text(out, "topic", row->entry->topic);
-    buf_printf(out, ",\"partition\":%d,\"lane\":%d,",
-               (int)row->entry->partition, (int)row->lane);
-    put_text(out, "target", p->target_topic);
-    put_number(out, "next", p->next);
-    put_number(out, "log_start", row->low);
-    put_number(out, "log_end", row->high);
-    put_number(out, "lag", lag_of(row));
-    put_number(out, "epoch", p->epoch);
-    put_halt(out, &p->halt);
-    put_lost(out, p);
-    put_moved(out, &p->moved);
-    buf_printf(out, "}");
-}
-
-static void print_json(const struct view *v)
-{
-    const struct identity *id = &v->ledger.at.identity;
-    struct buf out = {0};
-
-    buf_printf(&out, "{\"version\":1,");
-    put_text(&out, "relay", v->cfg->relay);
-    buf_printf(&out, ",");
-    put_text(&out, "uuid", id->relay);
-    buf_printf(&out, ",");
-    put_text(&out, "source", id->source);
-    buf_printf(&out, ",\"generation\":%d,\"lanes\":[", v->ledger.at.number);
-    for (int32_t k = 0; k < v->ledger.lane_count; k++) {
-        buf_printf(&out, "%s", k > 0 ? "," : "");
-        put_lane(&out, &v->ledger.lanes[k]);
-    }
-    buf_printf(&out, "],\"positions\":[");
-    for (size_t i = 0; i < v->count; i++) {
-        buf_printf(&out, "%s\n", i > 0 ? "," : "");
-        put_row(&out, &v->rows[i]);
-    }
-    buf_printf(&out, "]}\n");
-    fwrite(out.data, 1, out.len, stdout);
-    buf_free(&out);
-}
-
 static int show(struct offsets *o, const struct show_args *given,
                 const char *path)
 {
@@ -372,7 +214,7 @@ static int show(struct offsets *o, const struct show_args *given,
         choose_rows(&v, given->topic);
         ask_source(&v, o->source);
         if (given->output != NULL && strcmp(given->output, "json") == 0) {
-            print_json(&v);
+            view_print_json(&v);
         } else {
             print_table(&v);
         }

@@ -51,8 +51,8 @@ static enum err_kind read_state(struct lane *lane, struct err *e)
                     READ_COMMITTED, e) != ERR_NONE ||
         reader_open_log(lane->target_reader, lane->offsets_topic,
                         lane->set.index, e) != ERR_NONE ||
-        state_read(&lane->stored, lane->target_reader, &patience, e) !=
-            ERR_NONE) {
+        state_read_identified(&lane->stored, lane->target_reader, &patience,
+                              e) != ERR_NONE) {
         return e->kind;
     }
     if (check_state(lane, e) != ERR_NONE) {

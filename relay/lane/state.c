@@ -9,6 +9,8 @@
 
 #include "relay/base/mem.h"
 
+enum { IDENTITY_MS = 10000 };
+
 void state_init(struct state *s, int32_t lane)
 {
     *s = (struct state){.lane = lane, .positions = table_new()};
@@ -136,7 +138,8 @@ static enum log_verdict see_record(void *arg, const struct log_record *r,
     if (see(s, r, e) != ERR_NONE) {
         return LOG_BAD;
     }
-    if ((s->until_other && is_other(s)) || (s->until_free && is_free(s))) {
+    if ((s->until_other && is_other(s)) || (s->until_free && is_free(s)) ||
+        (s->until_identity && s->has_identity)) {
         return LOG_ENOUGH;
     }
     return s->own[0] != '\0' && s->has_claim &&
@@ -150,6 +153,27 @@ enum err_kind state_read(struct state *s, struct reader *reader,
 {
     s->own[0] = '\0';
     return reader_read_log(reader, false, see_record, s, patience, e);
+}
+
+enum err_kind state_read_identified(struct state *s, struct reader *reader,
+                                    const struct patience *patience,
+                                    struct err *e)
+{
+    const struct patience wait =
+        patience_of(IDENTITY_MS, patience->stopped, patience->grace_ms);
+    enum err_kind rc = state_read(s, reader, patience, e);
+
+    if (rc != ERR_NONE || s->has_identity) {
+        return rc;
+    }
+    s->until_identity = true;
+    rc = reader_read_log(reader, true, see_record, s, &wait, e);
+    s->until_identity = false;
+    if (rc == ERR_RETRY) {
+        e->kind = ERR_NONE;
+        return ERR_NONE;
+    }
+    return rc == ERR_NONE ? state_read(s, reader, patience, e) : rc;
 }
 
 enum err_kind state_read_until_own(struct state *s, struct reader *reader,
@@ -205,8 +229,10 @@ enum err_kind state_check_identity(const struct state *s, const char *topic,
     if (!s->has_identity) {
         return err_set(e, ERR_STATE,
                        "%s[%d] has no identity record: it was not written by "
-                       "kafka-relay, or its records were deleted. Give the "
-                       "relay another name, or delete the topic to start over",
+                       "kafka-relay, or its records were deleted. Delete the "
+                       "topic and restore the positions: kafka-relay offsets "
+                       "CONFIG import FILE --reason TEXT; or give the relay "
+                       "another name",
                        topic, (int)s->lane);
     }
     if (strcmp(is->source, want->source) != 0) {

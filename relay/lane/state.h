@@ -25,7 +25,7 @@ struct state {
     bool has_before;
     char own[NONCE_SIZE];      /* reading until this claim comes by; or "" */
     char known[2][NONCE_SIZE]; /* reading until a claim that is none of these */
-    bool until_other, until_free;
+    bool until_other, until_free, until_identity;
     struct table *positions; /* key -> struct state_value */
 };
 
@@ -43,6 +43,12 @@ void state_free(struct state *s);
 enum err_kind state_read(struct state *s, struct reader *reader,
                          const struct patience *patience,
                          struct err *e) MUST_CHECK;
+
+/* The same, but an identity is waited for: its commit is answered before it can
+ * be read. ERR_NONE also when none came in time: state_check tells. */
+enum err_kind state_read_identified(struct state *s, struct reader *reader,
+                                    const struct patience *patience,
+                                    struct err *e) MUST_CHECK;
 
 /* Goes on until the claim with nonce `own` comes by. */
 enum err_kind state_read_until_own(struct state *s, struct reader *reader,

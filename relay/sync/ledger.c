@@ -5,45 +5,19 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "relay/base/mem.h"
 #include "relay/io/reader.h"
-
-enum {
-    APPEAR_TRIES = 50, /* a commit is answered before all lanes show it */
-    APPEAR_NAP_MS = 100,
-};
-
-static enum err_kind read_once(struct state *state, struct reader *reader,
-                               const char *topic,
-                               const struct patience *patience, struct err *e)
-{
-    const int32_t lane = state->lane;
-
-    state_free(state);
-    state_init(state, lane);
-    return reader_open_log(reader, topic, lane, e) == ERR_NONE
-               ? state_read(state, reader, patience, e)
-               : e->kind;
-}
 
 static enum err_kind read_lane(struct ledger *ledger, int32_t k,
                                struct reader *reader,
                                const struct patience *patience, struct err *e)
 {
-    const struct timespec nap = {.tv_nsec = APPEAR_NAP_MS * 1000000L};
     struct state *state = &ledger->lanes[k];
 
-    for (int tries = 0; tries < APPEAR_TRIES; tries++) {
-        if (read_once(state, reader, ledger->at.offsets, patience, e) !=
-            ERR_NONE) {
-            return e->kind;
-        }
-        if (state->has_identity) {
-            break;
-        }
-        nanosleep(&nap, NULL);
+    if (reader_open_log(reader, ledger->at.offsets, k, e) != ERR_NONE ||
+        state_read_identified(state, reader, patience, e) != ERR_NONE) {
+        return e->kind;
     }
     return entries_add_state(&ledger->positions, state, e);
 }

@@ -21,7 +21,7 @@ enum restored {
 
 struct restore {
     const struct config *cfg;
-    struct admin *source, *target;
+    struct admin *target;
     const char *source_id;
     struct export *from; /* changed: what is written of each position */
     const char *reason;  /* kept in each record that is written */

@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from kafka_local import ANSWER_LIMIT_S, Record, wait_for
 from mirror import Load, assert_mirrored, caught_up, wait_until_decided
-from relay_process import config
+from relay_process import binary, config
 from relay_state import State, lane_of
 
 REFUSED = 65
@@ -94,6 +94,30 @@ def wait_taken_again(state, process, lane, limit_s=AGAIN_S):
         return state.claims(lane)[-1]["pid"] == process.pid
 
     process.wait_for(is_taken, limit_s, f"lane {lane} taken again")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["offsets", "--help"], 0, "rescale"),
+        (["offsets"], USAGE, "missing"),
+        (["offsets", "relay.yaml"], USAGE, "missing"),
+        (["offsets", "relay.yaml", "shwo"], USAGE, "there are: show set export import rescale"),
+        (["offsets", "relay.yaml", "set", "--help"], 0, "--resume"),
+        (["offsets", "relay.yaml", "show", "more"], USAGE, "one argument too many"),
+        (["offsets", "relay.yaml", "show", "-o", "xml"], USAGE, "table or json"),
+        (["offsets", "relay.yaml", "import", "--reason", "x"], USAGE, "FILE is missing"),
+        (["offsets", "relay.yaml", "import", "none", "--reason", "x"], USAGE, "none"),
+        (["offsets", "relay.yaml", "set", "--tpoic", "x"], USAGE, "did you mean --topic"),
+        (["offsets", "/none.yaml", "show"], 78, "none.yaml"),
+        (["help", "offsets"], 0, "rescale"),
+        (["--help"], 0, "offsets"),
+    ],
+)
+def test_the_command_line_tells_what_is_wrong(arguments, code, said):
+    done = subprocess.run([binary(), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
 
 
 # ---- show ----
@@ -878,6 +902,25 @@ def test_a_generation_that_was_used_and_lost_is_not_made_from_old_positions(
     assert_mirrored(source, target, topic)
 
 
+def test_with_at_least_once_lanes_are_set_and_rescaled_too(
+    source, target, topic, relay, state, content
+):
+    content["delivery"] = {"guarantee": "at_least_once", "lanes": 2}
+    source.create_topic(topic, 2)
+    source.produce(topic, on_all(2, 10))
+    process = relay(content)
+    running(source, state, topic, process)
+    set_to(relay, content, topic, "--partition", 1, "--to", 5)
+    running(source, state, topic, process)
+    rescale(relay, content, 3)
+    assert process.wait_exit(30) == REFUSED
+    source.produce(topic, on_all(2, 10, start=10))
+    relay.until_end(with_lanes(content, 3))
+    found = values(target, topic)
+    assert found[0] == [b"v%d" % i for i in range(20)]
+    assert found[1] == [b"v%d" % i for i in [*range(10), *range(5, 20)]]
+
+
 # ---- trouble with the state of a running relay ----
 
 
@@ -956,3 +999,20 @@ def test_an_identity_of_another_relay_is_refused(source, target, topic, relay, s
     process = relay.finish(content)
     assert process.exit_code == REFUSED
     assert "two relays use the same name" in process.log
+
+
+def test_an_identity_that_is_hidden_for_a_moment_is_waited_for(
+    source, target, topic, relay, state, content
+):
+    """A commit is answered before all partitions show it; here a foreign one hides it."""
+    source.create_topic(topic, PARTITIONS)
+    source.produce(topic, on_all(PARTITIONS, 5))
+    target.create_topic(state.offsets_topic, 4, {"cleanup.policy": "compact"})
+    foreign = target.begin(state.offsets_topic, [Record(1, b"{}", b"{}")])
+    process = relay(content)
+    process.wait_for_log("lane=0 taken")
+    process.wait_for_log("lane=2 taken")
+    foreign.abort()
+    running(source, state, topic, process)
+    assert process.terminate() == 0
+    assert_mirrored(source, target, topic)
