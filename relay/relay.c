@@ -36,7 +36,7 @@ enum {
     GROUP_POLL_MS = 1000, /* beside the group's own news */
     WORK_MS = 60000,      /* one refresh */
     RETRY_MIN_MS = 500,
-    RETRY_MAX_MS = 30000,
+    RETRY_MAX_MS = 10000,
     WAITING_MS = 2000, /* refresh sooner while target partitions are missing */
     WAITING_TRIES = 10,
     END_MS = 9000, /* a stop takes no longer */

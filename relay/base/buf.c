@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/base/escape.h"
 #include "relay/base/mem.h"
 
 static char *reserve(struct buf *b, size_t more)
@@ -42,16 +43,24 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 
 void buf_json_string(struct buf *b, const char *text)
 {
+    static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
+
     buf_add(b, "\"", 1);
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c < 0x20 || *c >= 0x7f) {
-            buf_printf(b, "\\u%04x", *c);
+    while (*text != '\0') {
+        uint32_t point;
+        const size_t len = utf8_decode(text, &point);
+
+        if (len == 0) {
+            buf_add(b, replacement, sizeof(replacement) - 1);
+        } else if (point < 0x20 || point == 0x7f) {
+            buf_printf(b, "\\u%04x", (unsigned)point);
         } else {
-            if (*c == '"' || *c == '\\') {
+            if (point == '"' || point == '\\') {
                 buf_add(b, "\\", 1);
             }
-            buf_add(b, c, 1);
+            buf_add(b, text, len);
         }
+        text += len > 0 ? len : 1;
     }
     buf_add(b, "\"", 1);
 }

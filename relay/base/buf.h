@@ -18,8 +18,8 @@ struct buf {
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* A JSON string, quotes included; control bytes and bytes that are not ASCII
- * are escaped. */
+/* A JSON string, quotes included. UTF-8 stays as it is, so that text which is
+ * read and written again does not grow; what is none becomes U+FFFD. */
 void buf_json_string(struct buf *b, const char *text);
 
 /* Little-endian base 128; zigzag for what may be negative. */

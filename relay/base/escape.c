@@ -3,15 +3,12 @@
  */
 #include "relay/base/escape.h"
 
-#include <stddef.h>
-#include <stdint.h>
+#include <string.h>
 
-/* Bytes and code point of the UTF-8 character at `c` (NUL-terminated); 0 bytes
- * if there is none: overlong forms, surrogates and what lies above U+10FFFF
- * are no characters (RFC 3629). */
-static size_t decode(const unsigned char *c, uint32_t *point)
+size_t utf8_decode(const char *text, uint32_t *point)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *c = (const unsigned char *)text;
     size_t len = c[0] < 0x80             ? 1
                  : (c[0] & 0xe0) == 0xc0 ? 2
                  : (c[0] & 0xf0) == 0xe0 ? 3
@@ -31,16 +28,28 @@ static size_t decode(const unsigned char *c, uint32_t *point)
                : len;
 }
 
+size_t utf8_cut(const char *text, size_t max)
+{
+    size_t len = strlen(text);
+
+    if (len <= max) {
+        return len;
+    }
+    for (len = max; len > 0 && (text[len] & 0xc0) == 0x80; len--) {
+    }
+    return len;
+}
+
 void escape_put(FILE *out, const char *text, bool json)
 {
-    const unsigned char *c = (const unsigned char *)text;
+    const char *c = text;
 
     while (*c != '\0') {
         uint32_t point;
-        size_t len = decode(c, &point);
+        size_t len = utf8_decode(c, &point);
 
         if (len == 0) {
-            fprintf(out, json ? "\\ufffd" : "\\x%02x", *c);
+            fprintf(out, json ? "\\ufffd" : "\\x%02x", (unsigned char)*c);
             len = 1;
         } else if (point < 0x20 || (point >= 0x7f && point < 0xa0)) {
             fprintf(out, "\\u%04x", (unsigned)point);

@@ -6,7 +6,17 @@
 #define RELAY_BASE_ESCAPE_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+
+/* Bytes and code point of the UTF-8 character that `text` (NUL-terminated)
+ * begins with; 0 bytes if there is none: overlong forms, surrogates and what
+ * lies above U+10FFFF are no characters (RFC 3629). */
+size_t utf8_decode(const char *text, uint32_t *point);
+
+/* The most bytes of `text`, up to `max`, that end between two characters. */
+size_t utf8_cut(const char *text, size_t max);
 
 /* Writes `text` so that it cannot forge a line or drive a terminal: control
  * characters (C0, DEL, C1) become \u00XX. What is no UTF-8 becomes \xXX, or

@@ -127,13 +127,13 @@ enum err_kind claim_decode(struct claim *claim, const char *data, size_t len,
     claim->pid = json_integer_value(json_object_get(root, "pid"));
     claim->started_ms = json_integer_value(json_object_get(root, "started"));
     claim->released = json_is_true(json_object_get(root, "released"));
-    if (json_object_get(root, "command") != NULL &&
-        !record_text(root, "command", claim->command, sizeof(claim->command))) {
-        claim->command[0] = '\0'; /* only for the log */
-    }
+    (void)record_label(json_object_get(root, "command"), claim->command,
+                       sizeof(claim->command)); /* most have none */
     if (!record_text(root, "nonce", claim->nonce, sizeof(claim->nonce)) ||
-        !record_text(root, "host", claim->host, sizeof(claim->host)) ||
-        !record_text(root, "version", claim->version, sizeof(claim->version)) ||
+        !record_label(json_object_get(root, "host"), claim->host,
+                      sizeof(claim->host)) ||
+        !record_label(json_object_get(root, "version"), claim->version,
+                      sizeof(claim->version)) ||
         !record_text(root, "rules", claim->rules, sizeof(claim->rules))) {
         err_set(e, ERR_STATE, "claim record: a field is missing or wrong");
     }

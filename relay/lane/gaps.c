@@ -44,6 +44,9 @@ static void go_on_behind(struct lane *lane, struct part *part,
     }
     position_add_lost(p, gap->from, gap->to, gap->reason, clock_wall_ms());
     part->stream.next = gap->go_on;
+    part->epoch = p->epoch;
+    refusals_forget(part); /* other records stand there now */
+    part_watch(part);
     part->state = PART_WAITING;
     part->dirty = true;
 }

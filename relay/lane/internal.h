@@ -135,7 +135,7 @@ struct lane {
     struct copy *copy;
     bool told_group; /* that the source group can not be committed to */
     bool settled;    /* first positions of the plan's rules are all committed */
-    int64_t session_ms, last_commit_ms, last_publish_ms, last_group_ms;
+    int64_t running_ms, last_commit_ms, last_publish_ms, last_group_ms;
     int64_t last_check_ms; /* of anchors */
     int64_t last_look_ms;  /* at the end of its own log */
     int64_t own_offset;    /* of the newest record that it wrote there */

@@ -25,8 +25,8 @@
 
 enum {
     BACKOFF_MIN_MS = 200,
-    BACKOFF_MAX_MS = 30000,
-    HEALTHY_MS = 60000, /* a session so long starts the back-off anew */
+    BACKOFF_MAX_MS = 10000,
+    HEALTHY_MS = 5000, /* running so long starts the back-off anew */
 };
 
 static const char *const state_names[] = {
@@ -149,14 +149,15 @@ static void *lane_main(void *arg)
 
     while (!lane_stopping(lane)) {
         lane_enter(lane, LANE_STARTING);
-        lane->session_ms = clock_ms();
+        lane->running_ms = 0;
         lane->at_once = false;
         enum err_kind rc = session_run(lane, &e);
         if (lane_stopping(lane)) {
             break;
         }
         atomic_fetch_add(&lane->restarts, rc != ERR_NONE);
-        if (clock_ms() - lane->session_ms >= HEALTHY_MS) {
+        if (lane->running_ms > 0 &&
+            clock_ms() - lane->running_ms >= HEALTHY_MS) {
             failures = 0;
         }
         if (rc == ERR_NONE) {

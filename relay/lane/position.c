@@ -180,7 +180,8 @@ static bool read_halt(const json_t *root, struct halt *out)
     return from == NULL ||
            (record_text(from, "reason", out->reason, sizeof(out->reason)) &&
             record_offset(json_object_get(from, "since"), &out->since_ms) &&
-            record_text(from, "detail", out->detail, sizeof(out->detail)));
+            record_label(json_object_get(from, "detail"), out->detail,
+                         sizeof(out->detail)));
 }
 
 static bool read_lost(const json_t *root, struct position *p)
@@ -204,8 +205,8 @@ static bool read_lost(const json_t *root, struct position *p)
         if (!record_offset(json_array_get(item, 0), &l->from) ||
             (!json_is_null(to) &&
              (!record_offset(to, &l->to) || l->to < l->from)) ||
-            !record_string(json_array_get(item, 2), l->reason,
-                           sizeof(l->reason)) ||
+            !record_label(json_array_get(item, 2), l->reason,
+                          sizeof(l->reason)) ||
             !record_offset(json_array_get(item, 3), &l->time_ms)) {
             return false;
         }
@@ -223,8 +224,8 @@ static bool read_moved(const json_t *root, struct moved *out)
     return m == NULL ||
            ((from == NULL || record_offset(from, &out->from)) &&
             record_offset(json_object_get(m, "time"), &out->time_ms) &&
-            record_text(m, "reason", out->reason, sizeof(out->reason)) &&
-            out->reason[0] != '\0');
+            record_label(json_object_get(m, "reason"), out->reason,
+                         sizeof(out->reason)));
 }
 
 static bool read_tail(const json_t *root, struct segments *out)

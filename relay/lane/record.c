@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "relay/base/escape.h"
 #include "relay/lane/position.h"
 
 json_t *record_load(const char *data, size_t len, const char *what,
@@ -43,9 +44,23 @@ bool record_text(const json_t *from, const char *name, char *out, size_t size)
     return record_string(json_object_get(from, name), out, size);
 }
 
+bool record_label(const json_t *text, char *out, size_t size)
+{
+    size_t len;
+
+    if (!json_is_string(text)) {
+        return false;
+    }
+    len = utf8_cut(json_string_value(text), size - 1);
+    memcpy(out, json_string_value(text), len);
+    out[len] = '\0';
+    return true;
+}
+
 bool record_offset(const json_t *value, int64_t *out)
 {
-    if (!json_is_integer(value) || json_integer_value(value) < 0) {
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        json_integer_value(value) > INT64_MAX / 4) {
         return false;
     }
     *out = json_integer_value(value);

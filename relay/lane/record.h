@@ -22,7 +22,12 @@ bool record_string(const json_t *text, char *out, size_t size);
 /* Copies a string field; false when it is missing or does not fit. */
 bool record_text(const json_t *from, const char *name, char *out, size_t size);
 
-/* Reads an integer that is not negative; false for anything else. */
+/* The same for text that only serves people: cut to fit, never a reason to
+ * refuse a record. False when it is no string. */
+bool record_label(const json_t *text, char *out, size_t size);
+
+/* Reads an integer that is not negative, nor so large that sums of two would
+ * overflow; false for anything else. */
 bool record_offset(const json_t *value, int64_t *out);
 
 #endif

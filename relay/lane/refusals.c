@@ -195,8 +195,9 @@ void refusals_look(struct lane *lane, struct part *part)
         refusals_halt(lane, part);
         return;
     }
-    if (next > part->bad.at) {
+    if (part->bad.at >= 0 && next > part->bad.at) {
         part->bad.at = -1; /* it is gone from the log meanwhile */
+        part_watch(part);
     }
     if (trial->end < 0 || next < trial->end) {
         return;

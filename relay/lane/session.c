@@ -342,6 +342,7 @@ enum err_kind session_run(struct lane *lane, struct err *e)
     if (rc != ERR_NONE) {
         goto done;
     }
+    lane->running_ms = clock_ms();
     lane_enter(lane, LANE_RUNNING);
     report_publish(lane);
     rc = run(lane, e);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,6 +201,34 @@ static void lost_ranges_are_joined_and_the_oldest_goes_first(void **state)
     assert_int_equal(p.lost_count, LOST_MAX);
     assert_int_equal(p.lost[0].from, 0);
     assert_int_equal(p.lost[LOST_MAX - 1].from, (LOST_MAX - 1) * 100);
+}
+
+/* A position is read and written in every session. */
+static void text_does_not_grow_and_never_makes_a_record_unusable(void **state)
+{
+    struct position p = sample(), q;
+    struct buf b = {0};
+    struct err e = {0};
+
+    (void)state;
+    snprintf(p.moved.reason, sizeof(p.moved.reason), "%s",
+             "f\xc3\xbcr sp\xc3\xa4ter \xff \xd1\x82\xd0\xb5\xd1\x81\xd1\x82");
+    memset(p.halt.detail, 0xff, sizeof(p.halt.detail) - 1);
+    for (int i = 0; i < 5; i++) {
+        buf_clear(&b);
+        position_encode(&b, &p);
+        assert_int_equal(position_decode(&q, b.data, b.len, &e), ERR_NONE);
+        if (i > 0) {
+            assert_string_equal(q.moved.reason, p.moved.reason);
+            assert_string_equal(q.halt.detail, p.halt.detail);
+        }
+        position_free(&p);
+        p = q;
+    }
+    assert_string_equal(p.moved.reason, "f\xc3\xbcr sp\xc3\xa4ter \xef\xbf\xbd "
+                                        "\xd1\x82\xd0\xb5\xd1\x81\xd1\x82");
+    buf_free(&b);
+    position_free(&p);
 }
 
 static void a_new_epoch_forgets_what_belonged_to_the_old_one(void **state)
@@ -404,6 +433,7 @@ int main(void)
         cmocka_unit_test(a_newer_version_is_refused_and_unknown_fields_are_not),
         cmocka_unit_test(wrong_fields_are_refused),
         cmocka_unit_test(lost_ranges_are_joined_and_the_oldest_goes_first),
+        cmocka_unit_test(text_does_not_grow_and_never_makes_a_record_unusable),
         cmocka_unit_test(a_new_epoch_forgets_what_belonged_to_the_old_one),
         cmocka_unit_test(the_key_is_the_one_of_the_format),
         cmocka_unit_test(the_target_of_a_source_offset_is_found_in_the_tail),
