@@ -123,6 +123,7 @@ def test_the_command_line_tells_what_is_wrong(arguments, code, said):
 # ---- show ----
 
 
+@pytest.mark.sanitizers
 def test_show_tells_positions_and_owners_and_lag(source, target, topic, relay, state, content):
     source.create_topic(topic, 3)
     source.produce(topic, on_all(3, 5))
@@ -328,6 +329,7 @@ def wait_cleared(source, state, topic, process, limit_s=15):
     assert not any("halted" in p for (t, _), p in state.positions().items() if t == topic)
 
 
+@pytest.mark.sanitizers
 def test_set_clears_a_gap(source, target, topic, relay, state, content):
     source.create_topic(topic)
     source.produce(topic, records(10))
@@ -495,6 +497,7 @@ def test_an_export_holds_every_position_as_it_is(
         assert item["value"] == state.positions()[topic, item["key"]["partition"]]
 
 
+@pytest.mark.sanitizers
 @pytest.mark.parametrize("gone", ["both", "offsets"])
 def test_positions_that_were_exported_replace_lost_ones(
     source, target, topic, relay, state, content, tmp_path, gone
@@ -672,6 +675,7 @@ def assert_one_generation_in_use(target, topic, generation, lanes):
         return identities[0]["relay"], state.positions()
 
 
+@pytest.mark.sanitizers
 def test_rescaling_under_load_keeps_the_copy_exact(source, target, topic, relay, state, content):
     source.create_topic(topic, PARTITIONS)
     with Load(source, topic, PARTITIONS, rate=1500, transactions=True):
