@@ -578,6 +578,26 @@ def test_nothing_copied_yet_is_no_reason_to_copy_twice(
     assert "too old" in offsets(relay, content, "import", path, "--reason", WHY, code=REFUSED).log
 
 
+def test_what_was_set_beside_foreign_records_can_be_restored(
+    source, target, topic, relay, state, content, tmp_path
+):
+    other = f"{topic}-before"
+    source.create_topic(other)
+    content["topics"] = [{"include": [f"{topic}(-before)?"]}]
+    relay.until_end(content)
+    for cluster in (source, target):
+        cluster.create_topic(topic)
+        cluster.produce(topic, records(1))
+    set_to(relay, content, topic, "--to", "latest")  # there was no position
+    path = tmp_path / "export.json"
+    exported(relay, content, path)
+    target.delete_topic(state.offsets_topic)
+    offsets(relay, content, "import", path, "--reason", WHY)
+    source.produce(topic, records(2, start=1))
+    relay.until_end(content)
+    assert_mirrored(source, target, topic)
+
+
 def test_an_import_into_lanes_that_are_there_needs_force_for_what_differs(
     source, target, topic, relay, state, content, tmp_path
 ):
