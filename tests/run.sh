@@ -3,13 +3,13 @@
 # them; the exit code is not 0 when one failed or a step broke.
 #
 #   tests/run.sh              all of it
-#   tests/run.sh STEP...      only these: unit e2e matrix sanitizers; or bench,
+#   tests/run.sh STEP...      only these: unit e2e faults matrix sanitizers; or bench,
 #                             the benchmark's quick run (a quiet machine, please)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 readonly results=build/results
-readonly steps=${*:-unit e2e matrix sanitizers}
+readonly steps=${*:-unit e2e faults matrix sanitizers}
 broken=0
 
 # librdkafka is not instrumented: its atomics are invisible, its reference counts
@@ -64,6 +64,8 @@ other_half() {
         --ignore=tests/e2e/test_{anchors,cli,resume,running,state}.py
 }
 measuring() { e2e e2e-3 release tests/e2e/test_running.py; }
+some_faults() { e2e faults-1 release tests/faults --part 1/2; }
+other_faults() { e2e faults-2 release tests/faults --part 2/2; }
 matrix_from() { SOURCE_KAFKA_VERSION=3.9.2 e2e e2e-from-3.9.2 release tests/e2e -m matrix; }
 matrix_to() { TARGET_KAFKA_VERSION=3.9.2 e2e e2e-to-3.9.2 release tests/e2e -m matrix; }
 under_asan() { e2e e2e-asan asan tests/e2e -m sanitizers; }
@@ -99,6 +101,9 @@ main() {
     if wanted e2e; then
         both "end-to-end tests" one_half other_half
         step "end-to-end tests that measure" measuring
+    fi
+    if wanted faults; then
+        both "each fault once" some_faults other_faults
     fi
     if wanted matrix; then
         both "Kafka 3.9.2 to 4.3.0, and 4.3.0 to 3.9.2" matrix_from matrix_to

@@ -92,6 +92,7 @@ enum err_kind admin_topics(struct admin *admin, struct topic_list *out,
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
     int slice, tries = 0;
 
+    client_forget_error(&admin->client);
     while (!is_hopeless(admin, tries++) &&
            (slice = patience_left(patience, SLICE_MS)) > 0) {
         code = rd_kafka_metadata(admin->client.rk, 1, NULL, &metadata, slice);
@@ -135,6 +136,7 @@ enum err_kind admin_cluster_id(struct admin *admin, char **out,
     char *id = NULL;
     int slice, tries = 0;
 
+    client_forget_error(&admin->client);
     while (id == NULL && !is_hopeless(admin, tries++) &&
            (slice = patience_left(patience, SLICE_MS)) > 0) {
         id = rd_kafka_clusterid(admin->client.rk, slice);
@@ -182,6 +184,7 @@ static rd_kafka_AdminOptions_t *options(struct admin *admin,
         rd_kafka_AdminOptions_new(admin->client.rk, op);
     char why[128];
 
+    client_forget_error(&admin->client);
     rd_kafka_AdminOptions_set_request_timeout(o, REQUEST_MS, why, sizeof(why));
     return o;
 }
@@ -440,6 +443,7 @@ enum err_kind admin_offsets(struct admin *admin, struct offset_query *queries,
     if (count == 0) {
         return ERR_NONE;
     }
+    client_forget_error(&admin->client);
     code =
         ask_offsets(admin, queries, count, patience_left(patience, REQUEST_MS));
     for (int tries = 0; is_about_leader(code) && tries < LEADER_TRIES &&

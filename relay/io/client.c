@@ -184,6 +184,13 @@ void client_poll(struct client *c, int timeout_ms)
     rd_kafka_poll(c->rk, timeout_ms);
 }
 
+void client_forget_error(struct client *c)
+{
+    rd_kafka_poll(c->rk, 0); /* what is on its way is of before, too */
+    c->last_error[0] = '\0';
+    c->denied = false;
+}
+
 bool client_warm(struct client *c, int timeout_ms)
 {
     const struct rd_kafka_metadata *metadata;

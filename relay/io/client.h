@@ -50,6 +50,9 @@ enum err_kind client_open(struct client *c, enum client_role role,
 /* Serves error callbacks (and a producer's delivery reports). */
 void client_poll(struct client *c, int timeout_ms);
 
+/* What went wrong before says nothing of what is asked next. */
+void client_forget_error(struct client *c);
+
 /* Connects, and learns the leaders of all topics this handle knows, in one
  * request: without it librdkafka finds out in steps of half a second and more.
  * False when no answer came; that is not an error yet. */

@@ -15,6 +15,8 @@
 #include "relay/io/client.h"
 #include "relay/io/owned.h"
 
+enum { SCRAM_FIXED_VERSION = 0x020601ff };
+
 struct check {
     struct catalogue known;
     const struct cluster_config *cluster;
@@ -158,6 +160,20 @@ static void warn_idle(const struct check *c, const struct property *prop,
     }
 }
 
+/* Before 2.6.1 librdkafka sends its nonce twice; Kafka 4.0 began to mind. */
+static void warn_scram(const struct check *c, const struct property *prop)
+{
+    if (rd_kafka_version() < SCRAM_FIXED_VERSION &&
+        strncmp(prop->name, "sasl.mechanism", 14) == 0 &&
+        strncmp(prop->value, "SCRAM-", 6) == 0) {
+        problem_warning(c->p, prop->value_at,
+                        "%s.%s: brokers of Kafka 4.0 and later refuse SCRAM as "
+                        "librdkafka %s does it, whatever the password; use "
+                        "another mechanism there, or librdkafka 2.6.1",
+                        c->side, prop->name, rd_kafka_version_str());
+    }
+}
+
 /* "host", "host:port", "[v6]:port", with or without "PROTOCOL://". */
 static bool is_broker(const char *text)
 {
@@ -213,6 +229,7 @@ static void check_property(const struct check *c, const struct property *prop)
         check_value(c, prop);
         check_file(c, prop);
         warn_idle(c, prop, row);
+        warn_scram(c, prop);
     }
 }
 

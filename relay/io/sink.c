@@ -186,6 +186,38 @@ enum err_kind sink_failure(const struct sink *sink, struct err *e)
     return sink->failure.kind;
 }
 
+/* A topic of the producer's that the cluster does not have, as the reason why
+ * nothing is delivered; "" when that is not it. */
+static void missing_topic(const struct sink *sink, char *out, size_t size)
+{
+    const struct rd_kafka_metadata *metadata;
+
+    out[0] = '\0';
+    if (rd_kafka_metadata(sink->for_data->rk, 0, NULL, &metadata, SLICE_MS) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return;
+    }
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        if (metadata->topics[i].err ==
+            RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+            snprintf(out, size, ": topic %s is not there; was it deleted?",
+                     metadata->topics[i].topic);
+        }
+    }
+    rd_kafka_metadata_destroy(metadata);
+}
+
+static enum err_kind not_in_time(const struct sink *sink, struct err *e)
+{
+    char missing[TOPIC_NAME_MAX + 64];
+
+    missing_topic(sink, missing, sizeof(missing));
+    return err_set(
+        e, ERR_RETRY, "%s: %lld records were not delivered in time%s%s%s",
+        sink->txn.cluster, (long long)sink->in_flight, missing,
+        sink->for_data->last_error[0] ? ": " : "", sink->for_data->last_error);
+}
+
 enum err_kind sink_flush(struct sink *sink, const struct patience *patience,
                          struct err *e)
 {
@@ -194,11 +226,7 @@ enum err_kind sink_flush(struct sink *sink, const struct patience *patience,
     while (sink->in_flight > 0) {
         slice = patience_left(patience, SLICE_MS);
         if (slice == 0) {
-            return err_set(e, ERR_RETRY,
-                           "%s: %lld records were not delivered in time%s%s",
-                           sink->txn.cluster, (long long)sink->in_flight,
-                           sink->for_data->last_error[0] ? ": " : "",
-                           sink->for_data->last_error);
+            return not_in_time(sink, e);
         }
         rd_kafka_flush(sink->for_data->rk, slice);
         if (sink->for_data != &sink->txn) {

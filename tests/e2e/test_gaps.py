@@ -187,3 +187,38 @@ def test_where_no_record_can_tell_the_log_is_unverified_and_gone_on_with(
     assert process.log.count("unverified: ") == 1
     assert values(target, topic) == named("v", 0, 100)
     assert lost(target, topic) == []
+
+
+def test_a_transaction_that_hangs_on_the_source_is_told_and_waited_for(
+    source, target, topic, relay
+):
+    source.create_topic(topic, 2)
+    source.produce(topic, records(5) + records(5, 1))
+    transaction = source.begin(topic, records(1, prefix="open"))
+    source.produce(topic, records(5, start=5) + records(5, 1, start=5))
+    process = relay(content(source, target, topic))
+    with State(target, topic) as state:
+        copied(process, state, topic, {0: 5, 1: 10})
+        process.wait_for_log("an open transaction on source holds back what comes after offset 5")
+        assert "partition=0" in process.log.split("an open transaction")[0].splitlines()[-1]
+        assert process.log.count("an open transaction") == 1
+        process.wait_for_log("1 behind an open transaction")  # of the status line
+        transaction.abort()
+        copied(process, state, topic, {0: 12, 1: 10})
+        process.wait_for_log("holds anything back any more")
+    assert process.terminate() == 0
+    assert values(target, topic) == named("v", 0, 10)
+
+
+def test_a_target_topic_that_goes_is_named_when_nothing_is_delivered(source, target, topic, relay):
+    """No refresh comes to find it out before the commit's time is over."""
+    source.create_topic(topic)
+    source.produce(topic, records(5))
+    slow = content(source, target, topic, "stop")
+    slow["sync"] = {"topics": {"interval": "1h"}}
+    process = relay(slow)
+    with State(target, topic) as state:
+        copied(process, state, topic, {0: 5})
+    target.delete_topic(topic)
+    source.produce(topic, records(5, start=5))
+    process.wait_for_log(f"topic {topic} is not there; was it deleted?", 90)

@@ -4,6 +4,7 @@
 #include "tests/unit/config_text.h"
 
 #include <glob.h>
+#include <librdkafka/rdkafka.h>
 
 #include "config/secret.h"
 #include "relay/base/clock.h"
@@ -67,7 +68,7 @@ static void properties_that_a_user_may_set_pass_in_silence(void **state)
                                "  broker.address.family: v4\n"
                                "  metadata.max.age.ms: 60000\n"
                                "  security.protocol: sasl_ssl\n"
-                               "  sasl.mechanism: SCRAM-SHA-512\n"
+                               "  sasl.mechanism: PLAIN\n"
                                "  sasl.username: u\n"
                                "  sasl.password: p\n"
                                "  fetch.wait.max.ms: 100\n"
@@ -431,10 +432,30 @@ static int set_up(void **state)
     return enter_folder(state);
 }
 
+/* Told before anybody searches for a wrong password. */
+static void scram_with_an_old_librdkafka_is_warned_of(void **state)
+{
+    char *said = said_of_properties("  sasl.mechanism: SCRAM-SHA-256\n"
+                                    "  sasl.username: u\n"
+                                    "  sasl.password: p\n",
+                                    "");
+
+    (void)state;
+    if (rd_kafka_version() < 0x020601ff) {
+        assert_non_null(strstr(said, "relay.yaml:5:19: warning: "
+                                     "source.sasl.mechanism: brokers of Kafka "
+                                     "4.0 and later refuse SCRAM"));
+    } else {
+        assert_string_equal(said, "");
+    }
+    free(said);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(properties_that_a_user_may_set_pass_in_silence),
+        cmocka_unit_test(scram_with_an_old_librdkafka_is_warned_of),
         cmocka_unit_test(an_unknown_property_gets_the_nearest_one),
         cmocka_unit_test(what_would_be_refused_next_is_not_suggested),
         cmocka_unit_test(a_name_of_the_java_clients_is_translated),
