@@ -87,7 +87,8 @@ static int read_order(struct move_order *order, const struct set_args *given)
     }
     *order = (struct move_order){.topic = given->topic,
                                  .partition = (int32_t)partition,
-                                 .reason = given->reason};
+                                 .reason = given->reason,
+                                 .dry_run = given->dry_run};
     return read_place(order, given);
 }
 
@@ -100,8 +101,7 @@ static void add_lost(struct grid *grid, const struct move *m)
     }
 }
 
-static void print_moves(const struct move_order *order, const struct moves *all,
-                        bool dry_run)
+static void print_moves(const struct move_order *order, const struct moves *all)
 {
     static const char *const head[] = {"TOPIC", "PARTITION", "LANE", "BEFORE",
                                        "AFTER", "LOST",      "HALT", "RESULT"};
@@ -122,29 +122,30 @@ static void print_moves(const struct move_order *order, const struct moves *all,
         grid_add(&grid, "%s",
                  m->cleared.reason[0] != '\0' ? m->cleared.reason : "-");
         grid_add(&grid, "%s",
-                 m->done   ? "set"
-                 : dry_run ? "would be set"
-                           : "NOT set");
+                 m->done          ? "set"
+                 : order->dry_run ? "would be set"
+                                  : "NOT set");
     }
     grid_print(&grid, stdout);
 }
 
-static int set(struct offsets *o, const struct move_order *order, bool dry_run,
+static int set(struct offsets *o, const struct move_order *order,
                const char *path)
 {
+    const struct move_where where = {o->cfg, o->source, o->target,
+                                     o->source_id};
     const struct patience patience = patience_of(OFFSETS_MS, NULL, 0);
     struct moves moves;
     struct err e = {0};
     bool planned;
 
-    e.kind = reposition(&moves, order, dry_run, o->cfg, o->source, o->source_id,
-                        o->target, &patience, &e);
+    e.kind = reposition(&moves, order, &where, &patience, &e);
     planned = e.kind == ERR_NONE;
     for (size_t i = 0; i < moves.count; i++) {
         planned |= moves.items[i].done;
     }
     if (planned) {
-        print_moves(order, &moves, dry_run);
+        print_moves(order, &moves);
     }
     moves_free(&moves);
     return offsets_end(path, &e);
@@ -166,7 +167,7 @@ static int set_main(int argc, char **argv)
         return rc;
     }
     kind = offsets_open(&o, operands.items[0], true);
-    rc = kind == ERR_NONE ? set(&o, &order, given.dry_run, operands.items[0])
+    rc = kind == ERR_NONE ? set(&o, &order, operands.items[0])
                           : err_exit_code(kind);
     offsets_close(&o);
     return rc;

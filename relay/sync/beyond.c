@@ -31,7 +31,9 @@ static void choose(struct search *s, const struct entries *positions,
         const struct entry *entry = &positions->items[i];
         const struct position *p = &entry->position;
 
-        if ((p->target_anchor.offset < 0 && p->epoch > 0) ||
+        const bool moved = p->epoch > 0 || p->moved.reason[0] != '\0';
+
+        if ((p->target_anchor.offset < 0 && moved) ||
             topic_list_partitions(topics, p->target_topic) <=
                 entry->partition) {
             continue;

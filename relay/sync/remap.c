@@ -24,11 +24,9 @@ struct mapped {
 };
 
 struct mover {
-    const struct generation *to;
-    int32_t lanes;
-    struct sink *sink;
+    struct remap *r;
     struct table *by_key; /* of the position -> struct mapped */
-    size_t chunks, open;  /* copied; in the open transaction */
+    size_t open;          /* chunks in the open transaction */
 };
 
 static struct table *index_of(struct entries *positions)
@@ -62,15 +60,15 @@ static enum err_kind commit(struct mover *m, struct err *e)
     const struct patience patience = patience_of(COMMIT_MS, NULL, 0);
 
     m->open = 0;
-    if (sink_commit(m->sink, &patience, e) != ERR_NONE) {
+    if (sink_commit(m->r->sink, &patience, e) != ERR_NONE) {
         return e->kind;
     }
-    if (sink_is_ambiguous(m->sink)) {
+    if (sink_is_ambiguous(m->r->sink)) {
         return err_set(e, ERR_RETRY,
                        "a transaction request was sent twice or "
                        "not answered");
     }
-    return sink_begin(m->sink, e);
+    return sink_begin(m->r->sink, e);
 }
 
 /* Where a pointer's new place goes; NULL: none leads to this chunk. */
@@ -115,14 +113,14 @@ static enum log_verdict see_chunk(void *arg, const struct log_record *r,
         !is_of_epoch(r, mapped->entry->position.epoch)) {
         return LOG_GO_ON;
     }
-    if (sink_put(
-            m->sink, m->to->map,
-            lane_of(mapped->entry->topic, mapped->entry->partition, m->lanes),
-            key, r->value, r->value_len, pointer_to(mapped, r->offset),
-            e) != ERR_NONE) {
+    if (sink_put(m->r->sink, m->r->to->map,
+                 lane_of(mapped->entry->topic, mapped->entry->partition,
+                         m->r->lanes),
+                 key, r->value, r->value_len, pointer_to(mapped, r->offset),
+                 e) != ERR_NONE) {
         return LOG_BAD;
     }
-    m->chunks++;
+    m->r->chunks++;
     return ++m->open == COMMIT_CHUNKS && commit(m, e) != ERR_NONE ? LOG_BAD
                                                                   : LOG_GO_ON;
 }
@@ -160,21 +158,19 @@ static void set_pointers(const struct table *by_key)
     }
 }
 
-enum err_kind remap(struct entries *positions, size_t *chunks,
-                    const struct generation *from, const struct generation *to,
-                    int32_t lanes, struct sink *sink, const struct config *cfg,
+enum err_kind remap(struct remap *r, struct entries *positions,
                     const struct patience *patience, struct err *e)
 {
-    struct mover m = {
-        .to = to, .lanes = lanes, .sink = sink, .by_key = index_of(positions)};
+    struct mover m = {.r = r, .by_key = index_of(positions)};
     struct reader *reader = NULL;
-    enum err_kind rc = reader_open(&reader, &cfg->target, READ_COMMITTED, e);
+    enum err_kind rc = reader_open(&reader, &r->cfg->target, READ_COMMITTED, e);
 
-    for (int32_t k = 0; k < from->map_partitions && rc == ERR_NONE; k++) {
-        if (!has_chunks(positions, k, from->identity.lanes)) {
+    r->chunks = 0;
+    for (int32_t k = 0; k < r->from->map_partitions && rc == ERR_NONE; k++) {
+        if (!has_chunks(positions, k, r->from->identity.lanes)) {
             continue;
         }
-        rc = reader_open_log(reader, from->map, k, e);
+        rc = reader_open_log(reader, r->from->map, k, e);
         if (rc == ERR_NONE) {
             rc = reader_read_log(reader, false, see_chunk, &m, patience, e);
         }
@@ -184,7 +180,6 @@ enum err_kind remap(struct entries *positions, size_t *chunks,
     }
     if (rc == ERR_NONE) {
         set_pointers(m.by_key);
-        *chunks = m.chunks;
     }
     reader_close(&reader);
     table_free(&m.by_key, free);

@@ -13,13 +13,19 @@
 #include "relay/lane/entries.h"
 #include "relay/sync/generation.h"
 
-/* Copies the chunks into to->map, which has `lanes` lanes, and makes the
- * positions' pointers lead there; those whose chunk has aged out go. `sink` has
- * a transaction begun, before and after. ERR_RETRY also when a commit was
- * ambiguous: a new sink is needed, and all of it again. */
-enum err_kind remap(struct entries *positions, size_t *chunks,
-                    const struct generation *from, const struct generation *to,
-                    int32_t lanes, struct sink *sink, const struct config *cfg,
+struct remap {
+    const struct config *cfg;
+    const struct generation *from, *to;
+    int32_t lanes; /* of `to` */
+    struct sink *sink;
+    size_t chunks; /* copied */
+};
+
+/* Copies the chunks into to->map, and makes the positions' pointers lead there;
+ * those whose chunk has aged out go. `sink` has a transaction begun, before and
+ * after. ERR_RETRY also when a commit was ambiguous: a new sink is needed, and
+ * all of it again. */
+enum err_kind remap(struct remap *r, struct entries *positions,
                     const struct patience *patience, struct err *e) MUST_CHECK;
 
 #endif

@@ -329,14 +329,13 @@ static enum err_kind edit_lanes(struct job *job, struct err *e)
 }
 
 enum err_kind reposition(struct moves *out, const struct move_order *order,
-                         bool dry_run, const struct config *cfg,
-                         struct admin *source, const char *source_id,
-                         struct admin *target, const struct patience *patience,
-                         struct err *e)
+                         const struct move_where *where,
+                         const struct patience *patience, struct err *e)
 {
+    const struct config *cfg = where->cfg;
     struct job job = {.cfg = cfg,
                       .order = order,
-                      .source = source,
+                      .source = where->source,
                       .patience = patience,
                       .moves = out};
     enum err_kind rc;
@@ -344,11 +343,11 @@ enum err_kind reposition(struct moves *out, const struct move_order *order,
     *out = (struct moves){0};
     e->kind = ERR_NONE;
     if (match(&job, e) != ERR_NONE ||
-        ledger_read(&job.ledger, cfg, target, patience, e) != ERR_NONE) {
+        ledger_read(&job.ledger, cfg, where->target, patience, e) != ERR_NONE) {
         return e->kind;
     }
-    rc = ledger_check(&job.ledger, source_id, (int32_t)cfg->delivery.lanes,
-                      false, e);
+    rc = ledger_check(&job.ledger, where->source_id,
+                      (int32_t)cfg->delivery.lanes, false, e);
     if (rc == ERR_NONE) {
         rc = choose(&job, e);
     }
@@ -358,7 +357,7 @@ enum err_kind reposition(struct moves *out, const struct move_order *order,
     if (rc == ERR_NONE) {
         rc = plan_all(&job, e);
     }
-    if (rc == ERR_NONE && !dry_run) {
+    if (rc == ERR_NONE && !order->dry_run) {
         rc = edit_lanes(&job, e);
     }
     ledger_free(&job.ledger);

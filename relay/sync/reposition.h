@@ -22,6 +22,14 @@ struct move_order {
     int64_t offset;     /* MOVE_OFFSET */
     struct start start; /* MOVE_START */
     const char *reason; /* kept in the record */
+    bool dry_run;       /* plan only */
+};
+
+/* Where; all borrowed. */
+struct move_where {
+    const struct config *cfg;
+    struct admin *source, *target;
+    const char *source_id; /* cluster id */
 };
 
 /* What becomes of one partition. */
@@ -41,13 +49,13 @@ struct moves {
     int partitioning;
 };
 
-/* Plans all of them, and unless `dry_run` does them, lane by lane. Where that
- * fails half way, `done` tells how far it came; *out is set as soon as anything
- * is planned. ERR_USAGE: the order can't be carried out, with what can. */
+/* Plans all of them, and unless it is a dry run does them, lane by lane. Where
+ * that fails half way, `done` tells how far it came; *out is set as soon as
+ * anything is planned. ERR_USAGE: the order can't be carried out, with what
+ * can. */
 enum err_kind reposition(struct moves *out, const struct move_order *order,
-                         bool dry_run, const struct config *cfg,
-                         struct admin *source, const char *source_id,
-                         struct admin *target, const struct patience *patience,
+                         const struct move_where *where,
+                         const struct patience *patience,
                          struct err *e) MUST_CHECK;
 void moves_free(struct moves *moves);
 

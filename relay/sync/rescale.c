@@ -204,7 +204,12 @@ static enum err_kind make_topics(struct attempt *a, struct generation *next,
 static enum err_kind carry_over(struct attempt *a, struct generation *next,
                                 struct err *e)
 {
-    const struct patience map = patience_of(MAP_MS, NULL, 0);
+    const struct patience long_enough = patience_of(MAP_MS, NULL, 0);
+    struct remap map = {.cfg = a->r->cfg,
+                        .from = &a->from,
+                        .to = next,
+                        .lanes = a->to.lanes,
+                        .sink = edit_sink(a->lane_0)};
     struct identity identity = a->from.identity;
     const struct founding founding = {.identity = &identity,
                                       .command = "offsets rescale",
@@ -217,8 +222,8 @@ static enum err_kind carry_over(struct attempt *a, struct generation *next,
     if (make_topics(a, next, e) != ERR_NONE) {
         return e->kind;
     }
-    rc = remap(&a->positions, &a->r->chunks, &a->from, next, a->to.lanes,
-               edit_sink(a->lane_0), a->r->cfg, &map, e);
+    rc = remap(&map, &a->positions, &long_enough, e);
+    a->r->chunks = map.chunks;
     if (rc == ERR_NONE) {
         const struct patience patience = patience_of(FOUND_MS, NULL, 0);
         rc = generation_found(next, &founding, edit_sink(a->lane_0), &patience,
@@ -394,7 +399,10 @@ enum err_kind rescale_run(struct rescale *r, struct err *e)
 {
     enum err_kind rc = ERR_RETRY;
 
-    for (int tries = 0; rc == ERR_RETRY && tries < TRIES; tries++) {
+    /* Fenced: by an owner that took its lane back just before it was marked, or
+     * by another rescale, which the next attempt finds. */
+    for (int tries = 0; (rc == ERR_RETRY || rc == ERR_FENCED) && tries < TRIES;
+         tries++) {
         if (tries > 0) {
             log_write(LOG_WARN, NULL, "%s; trying again", e->text);
         }

@@ -123,6 +123,7 @@ def test_the_command_line_tells_what_is_wrong(arguments, code, said):
 # ---- show ----
 
 
+@pytest.mark.sanitizers
 def test_show_tells_positions_and_owners_and_lag(source, target, topic, relay, state, content):
     source.create_topic(topic, 3)
     source.produce(topic, on_all(3, 5))
@@ -328,6 +329,7 @@ def wait_cleared(source, state, topic, process, limit_s=15):
     assert not any("halted" in p for (t, _), p in state.positions().items() if t == topic)
 
 
+@pytest.mark.sanitizers
 def test_set_clears_a_gap(source, target, topic, relay, state, content):
     source.create_topic(topic)
     source.produce(topic, records(10))
@@ -495,6 +497,7 @@ def test_an_export_holds_every_position_as_it_is(
         assert item["value"] == state.positions()[topic, item["key"]["partition"]]
 
 
+@pytest.mark.sanitizers
 @pytest.mark.parametrize("gone", ["both", "offsets"])
 def test_positions_that_were_exported_replace_lost_ones(
     source, target, topic, relay, state, content, tmp_path, gone
@@ -573,6 +576,26 @@ def test_nothing_copied_yet_is_no_reason_to_copy_twice(
     relay.until_end(content)
     target.delete_topic(state.offsets_topic)
     assert "too old" in offsets(relay, content, "import", path, "--reason", WHY, code=REFUSED).log
+
+
+def test_what_was_set_beside_foreign_records_can_be_restored(
+    source, target, topic, relay, state, content, tmp_path
+):
+    other = f"{topic}-before"
+    source.create_topic(other)
+    content["topics"] = [{"include": [f"{topic}(-before)?"]}]
+    relay.until_end(content)
+    for cluster in (source, target):
+        cluster.create_topic(topic)
+        cluster.produce(topic, records(1))
+    set_to(relay, content, topic, "--to", "latest")  # there was no position
+    path = tmp_path / "export.json"
+    exported(relay, content, path)
+    target.delete_topic(state.offsets_topic)
+    offsets(relay, content, "import", path, "--reason", WHY)
+    source.produce(topic, records(2, start=1))
+    relay.until_end(content)
+    assert_mirrored(source, target, topic)
 
 
 def test_an_import_into_lanes_that_are_there_needs_force_for_what_differs(
@@ -672,6 +695,7 @@ def assert_one_generation_in_use(target, topic, generation, lanes):
         return identities[0]["relay"], state.positions()
 
 
+@pytest.mark.sanitizers
 def test_rescaling_under_load_keeps_the_copy_exact(source, target, topic, relay, state, content):
     source.create_topic(topic, PARTITIONS)
     with Load(source, topic, PARTITIONS, rate=1500, transactions=True):
