@@ -212,9 +212,9 @@ void gap_found(struct lane *lane, struct part *part, const struct gap *gap,
 bool refusals_note(struct lane *lane);
 /* Sets how far the part's stream goes, and which record it diverts. */
 void part_watch(struct part *part);
-/* After a commit: the next trial, or a halt before the record. */
+/* Before it is started, and after a commit: the next trial, or a halt before
+ * the record. */
 void refusals_look(struct lane *lane, struct part *part);
-void refusals_halt(struct lane *lane, struct part *part);
 void refusals_forget(struct part *part);
 /* With the position that passes the record, and once that is committed. */
 void refusals_record(struct part *part, int64_t now_ms);

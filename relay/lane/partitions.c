@@ -103,48 +103,54 @@ static enum err_kind load_position(struct lane *lane, struct part *part,
 }
 
 /* What was found out of refused records belongs to this place in this log. */
-static void meet_refusals(struct lane *lane, struct part *part)
+static void meet_refusals(struct part *part)
 {
     if (part->epoch != part->position.epoch) {
         part->epoch = part->position.epoch;
         refusals_forget(part);
     }
-    if (part->stream.next > part->bad.at) {
-        part->bad.at = -1;
-    }
     part_watch(part);
-    if (part->bad.at >= 0 && part->bad.action == BAD_STOP &&
-        part->stream.next >= part->bad.at) {
-        refusals_halt(lane, part);
-    }
 }
 
-/* How this session sees a part for the first time. */
-static enum err_kind meet(struct lane *lane, struct part *part,
-                          const struct plan_topic *topic, struct err *e)
+/* What its position and the rules say. Whatever halted it before is judged
+ * anew, here or (logs, refused records) when it is to be started. */
+static void judge(struct lane *lane, struct part *part,
+                  const struct plan_topic *topic)
 {
     struct halt *halt = &part->position.halt;
-    bool found;
 
-    if (load_position(lane, part, &found, e) != ERR_NONE) {
-        return e->kind;
-    }
     part->state = PART_WAITING;
     snprintf(part->halt_before, sizeof(part->halt_before), "%s", halt->reason);
     if (halt_is_lasting(halt->reason) &&
         lane->set.cfg->delivery.on_gap == ON_GAP_STOP) {
         part_halt(lane, part, halt->reason, "%s", halt->detail);
-        return ERR_NONE;
+        return;
     }
-    halt->reason[0] = '\0'; /* judged anew */
+    halt->reason[0] = '\0';
     if (strcmp(part->position.target_topic, topic->target) != 0) {
         part_halt(lane, part, HALT_TARGET_CHANGED,
                   "the rules now give target topic %s, but its position "
                   "belongs to %s; undo the change of the rules, or decide",
                   topic->target, part->position.target_topic);
-        return ERR_NONE;
+        return;
     }
-    meet_refusals(lane, part);
+    meet_refusals(part);
+}
+
+/* A part that the plan names (again). */
+static enum err_kind meet(struct lane *lane, struct part *part,
+                          const struct plan_topic *topic, struct err *e)
+{
+    bool found;
+
+    e->kind = ERR_NONE;
+    if (!part->met) {
+        part->met = true;
+        if (load_position(lane, part, &found, e) != ERR_NONE) {
+            return e->kind;
+        }
+    }
+    judge(lane, part, topic);
     return ERR_NONE;
 }
 
@@ -167,15 +173,8 @@ static enum err_kind plan_part(struct lane *lane,
     }
     part->plan_stop = topic->stop_at != NULL ? topic->stop_at[partition] : -1;
     part_watch(part);
-    if (part->state == PART_GONE) {
-        if (!part->met) {
-            part->met = true;
-            if (meet(lane, part, topic, e) != ERR_NONE) {
-                return e->kind;
-            }
-        } else {
-            part->state = PART_WAITING;
-        }
+    if (part->state == PART_GONE && meet(lane, part, topic, e) != ERR_NONE) {
+        return e->kind;
     }
     if (topic->blocked != NULL && part->state == PART_WAITING) {
         part_halt(lane, part, HALT_BLOCKED, "%s", topic->blocked);

@@ -185,19 +185,34 @@ bool refusals_note(struct lane *lane)
     return any;
 }
 
+static void halt(struct lane *lane, struct part *part)
+{
+    const struct bad *bad = &part->bad;
+
+    if (bad->letter_failed) {
+        part_halt(lane, part, HALT_LETTER_FAILED,
+                  "the record at offset %" PRId64 " could not be written to %s "
+                  "either: %s",
+                  bad->at, lane->set.cfg->delivery.dead_letter_topic, bad->why);
+    } else {
+        part_halt(lane, part, HALT_REFUSED,
+                  "%s refuses the record at offset %" PRId64 ": %s",
+                  lane->set.cfg->target.name, bad->at, bad->why);
+    }
+}
+
 void refusals_look(struct lane *lane, struct part *part)
 {
     struct trial *trial = &part->trial;
     const int64_t next = part->stream.next;
 
-    if (part->bad.at >= 0 && part->bad.action == BAD_STOP &&
-        next >= part->bad.at) {
-        refusals_halt(lane, part);
-        return;
-    }
     if (part->bad.at >= 0 && next > part->bad.at) {
         part->bad.at = -1; /* it is gone from the log meanwhile */
         part_watch(part);
+    }
+    if (part->bad.at == next && part->bad.action == BAD_STOP) {
+        halt(lane, part);
+        return;
     }
     if (trial->end < 0 || next < trial->end) {
         return;
@@ -213,22 +228,6 @@ void refusals_look(struct lane *lane, struct part *part)
         forget_trial(part); /* nothing more to doubt */
     }
     part_watch(part);
-}
-
-void refusals_halt(struct lane *lane, struct part *part)
-{
-    const struct bad *bad = &part->bad;
-
-    if (bad->letter_failed) {
-        part_halt(lane, part, HALT_LETTER_FAILED,
-                  "the record at offset %" PRId64 " could not be written to %s "
-                  "either: %s",
-                  bad->at, lane->set.cfg->delivery.dead_letter_topic, bad->why);
-    } else {
-        part_halt(lane, part, HALT_REFUSED,
-                  "%s refuses the record at offset %" PRId64 ": %s",
-                  lane->set.cfg->target.name, bad->at, bad->why);
-    }
 }
 
 static bool is_passing(const struct part *part)

@@ -219,3 +219,69 @@ def test_a_kill_among_refused_records_doubles_and_loses_none(source, target, top
         int(dict(r.headers)["kafka-relay-error-offset"]) for r in read(target, letters_of(topic))
     ]
     assert offsets == sorted(bad)
+
+
+def anew(source, topic, process):
+    """The source topic is deleted and made again, seen by the relay, with ten good records."""
+    source.delete_topic(topic)
+    process.wait_for_log("the source has this partition no more")
+    source.create_topic(topic)
+    good = [record(i, key=b"n%d" % i) for i in range(10)]
+    source.produce(topic, good)
+    return good
+
+
+@pytest.mark.parametrize("action", ["stop", "skip"])
+def test_what_was_refused_before_says_nothing_of_a_topic_made_anew(
+    source, target, topic, relay, action
+):
+    kind = KINDS["no-key"]
+    source.create_topic(topic)
+    target.create_topic(topic, 1, kind.topic_config)
+    originals = records(6, kind, {5})
+    going_on = content(source, target, topic, action, on_gap="continue")
+    going_on["sync"] = {"topics": {"interval": "1s"}}
+    if action == "stop":
+        source.produce(topic, originals)
+        process = relay(going_on)
+        process.wait_for_log("halted (record_refused)")
+        good = anew(source, topic, process)
+    else:
+        # The record is singled out, and the topic is another one before it is passed over.
+        source.produce(topic, originals[:5])
+        process = relay(going_on)
+        with State(target, topic) as state:
+            process.wait_for(lambda: state.next_offsets(topic) == {0: 5}, 60, "copied so far")
+        source.produce(topic, originals[5:])
+        process.wait_for_log("taking the lane again at once")
+        process.stop_signal()
+        source.delete_topic(topic)
+        source.create_topic(topic)
+        good = [record(i, key=b"n%d" % i) for i in range(10)]
+        source.produce(topic, good)
+        process.cont()
+    with State(target, topic) as state:
+        process.wait_for(lambda: state.next_offsets(topic) == {0: 10}, 60, "the new topic copied")
+    assert process.terminate() == 0
+    assert read(target, topic) == originals[:5] + good
+    assert "halted" not in position(target, topic)
+
+
+def test_a_topic_that_comes_back_is_judged_as_before(source, target, topic, relay):
+    """Its position belongs to another target; that it was away for a moment changes nothing."""
+    source.create_topic(topic)
+    source.produce(topic, [record(i) for i in range(5)])
+
+    def renamed(name):
+        made = content(source, target, topic, "stop", on_gap="continue")
+        made["topics"][0]["rename"] = f"{topic}.{name}"
+        made["sync"] = {"topics": {"interval": "1s"}}
+        return made
+
+    relay.until_end(renamed("one"))
+    process = relay(renamed("two"))
+    process.wait_for_log("halted (target_changed)")
+    anew(source, topic, process)
+    process.wait_for(lambda: process.log.count("halted (target_changed)") == 2, 60, "the halt")
+    assert process.terminate() == 0
+    assert read(target, f"{topic}.two") == []
