@@ -81,6 +81,9 @@ class Log:
     def close(self):
         self._consumer.close()
 
+    def at(self, where):
+        return self._at[where]
+
     def add(self, topic, partitions):
         for partition in range(partitions):
             self._at[topic, partition] = 0
@@ -120,8 +123,9 @@ class Log:
         error = message.error()
         where = (message.topic(), message.partition())
         if error is None:
-            take(message)
-            self._at[where] = message.offset() + 1
+            if message.offset() >= self._at[where]:  # else read again, after _assign()
+                take(message)
+                self._at[where] = message.offset() + 1
         elif error.code() == KafkaError._PARTITION_EOF:
             self._at[where] = max(self._at[where], message.offset())
         elif where in self._at:  # a broker that has just come back: it may stop reading
@@ -308,7 +312,9 @@ class Watch:
                 "I2",
                 stream,
                 f"{what[0]} ({record}): {text}, newest on the target is source offset "
-                f"{stream.matched_offset}, the first that is missing {first}",
+                f"{stream.matched_offset}, the first that is missing {first}; "
+                f"{len(stream.target)} unknown on the target: {list(stream.target)[:2]!r:.300}; "
+                f"the source is read to {self._source.at(what[1])}",
             )
 
     def _violate(self, invariant, stream, text):

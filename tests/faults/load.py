@@ -66,7 +66,7 @@ class Load:
             threading.Thread(target=self._run_plain, daemon=True),
             threading.Thread(target=self._run_transactions, daemon=True),
         ]
-        self._error = None
+        self.error = None
         self.aborted = defaultdict(set)  # topic -> keys that nobody may ever see
         self.produced = 0
 
@@ -80,15 +80,15 @@ class Load:
         for thread in self._threads:
             thread.join(2 * ANSWER_LIMIT_S)
             assert not thread.is_alive(), "the load does not end"
-        if self._error:
-            raise self._error
+        if self.error:
+            raise self.error
 
     def wait_produced(self, more, limit_s=60):
         goal = self.produced + more
 
         def reached():
-            if self._error:
-                raise self._error
+            if self.error:
+                raise self.error
             return self.produced >= goal
 
         wait_for(reached, limit_s, f"{more} more records produced")
@@ -104,7 +104,7 @@ class Load:
             if producer.flush(ANSWER_LIMIT_S):
                 raise TimeoutError("the load's last records were not delivered")
         except Exception as error:  # raised again by whoever waits
-            self._error = error
+            self.error = error
 
     def _produce(self, producer, source):
         for _ in range(self._each):
@@ -123,7 +123,7 @@ class Load:
                 if producer and not self._transaction(producer, number % 3 == 2):
                     producer = None
         except Exception as error:  # raised again by whoever waits
-            self._error = error
+            self.error = error
 
     def _open_transactional(self):
         producer = self._producer(

@@ -305,6 +305,8 @@ class Stage:
         wait_for(taken, START_LIMIT_S, "a snapshot")
 
     def check(self):
+        if self.load.error:
+            raise self.load.error
         assert not self.watch.violations, "\n".join(self.watch.violations)
 
     def halted(self, topic):

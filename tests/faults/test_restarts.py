@@ -1,6 +1,7 @@
 """Fifty lane restarts leave nothing behind: no descriptor, no thread, no memory."""
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,7 @@ LANES = 10
 ROUNDS = 5
 MIB = 1 << 20
 GROWTH_BYTES = 32 * MIB
+SETTLE_S = 8
 NAME = "restarts"
 
 
@@ -31,19 +33,15 @@ def resident_bytes(pid):
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def settled(read, pid):
-    """Connections come and go for a moment: the number that it has again and again"""
+def settled(pid):
+    """The least descriptors and threads within the time in which a lane that was just taken
+    looks at its anchors, with clients that it closes again."""
     found = []
-
-    def is_settled():
-        found.append(read(pid))
-        return len(found) >= 10 and len(set(found[-10:])) == 1
-
-    try:
-        wait_for(is_settled, 20, "a settled number")
-    except TimeoutError:
-        pass  # the least of the last ones is what it always has
-    return min(found[-10:])
+    deadline = time.monotonic() + SETTLE_S
+    while time.monotonic() < deadline:
+        found.append((descriptors(pid), threads(pid)))
+        time.sleep(0.1)
+    return tuple(map(min, zip(*found, strict=True)))
 
 
 @pytest.fixture
@@ -70,6 +68,17 @@ def fence_all(target, state):
     wait_for(all_taken, 60, "every lane taken again")
 
 
+def wait_all_copy(source, state):
+    """Every lane has all its clients, and uses them."""
+    ends = source.end_offsets(NAME)
+
+    def has_passed():
+        now = state.next_offsets(NAME)
+        return all(now[partition] > end for partition, end in ends.items())
+
+    wait_for(has_passed, 60, "every partition goes on")
+
+
 def test_fifty_lane_restarts_leave_nothing_behind(sites, relay):
     source, target = (site.cluster for site in sites)
     source.create_topic(NAME, LANES)
@@ -78,12 +87,13 @@ def test_fifty_lane_restarts_leave_nothing_behind(sites, relay):
         process = relay(content)
         process.wait_for(lambda: len(state.owners()) == LANES, 60, "all lanes taken")
         fence_all(target, state)  # what is made on the first restart may stay
-        before = [settled(read, process.pid) for read in (descriptors, threads)]
+        wait_all_copy(source, state)
+        before = settled(process.pid)
         memory = resident_bytes(process.pid)
         for _ in range(ROUNDS):
             fence_all(target, state)
-        after = [settled(read, process.pid) for read in (descriptors, threads)]
-        assert after == before, "descriptors, threads"
+        wait_all_copy(source, state)
+        assert settled(process.pid) == before, "descriptors, threads"
         assert resident_bytes(process.pid) < memory + GROWTH_BYTES
     process.wait_for(caught_up(source, state, NAME), 60, "all copied")
     assert process.terminate() == 0
