@@ -116,6 +116,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     struct client *c = opaque;
     char fatal[sizeof(c->last_error)];
 
+    c->errors++;
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
         code = rd_kafka_fatal_error(rk, fatal, sizeof(fatal));
         reason = fatal;

@@ -29,6 +29,7 @@ struct client {
     rd_kafka_t *rk;
     char last_error[256]; /* newest connection or broker error; "" for none */
     bool denied;          /* last_error is about authentication */
+    unsigned errors;      /* how many there were */
     const char *cluster;  /* its name, borrowed from the config */
     void *owner;          /* `arg` of client_open, for its callbacks */
 };

@@ -282,6 +282,11 @@ void sink_abort(struct sink *sink, const struct patience *patience)
     }
 }
 
+unsigned sink_errors(const struct sink *sink)
+{
+    return sink->txn.errors + sink->data.errors;
+}
+
 int64_t sink_in_flight(const struct sink *sink)
 {
     return sink->in_flight;

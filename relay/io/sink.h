@@ -99,6 +99,9 @@ bool sink_is_ambiguous(const struct sink *sink);
  * transactional id need not. Failures do not matter. */
 void sink_abort(struct sink *sink, const struct patience *patience);
 
+/* How many connection and broker errors there were since sink_open. */
+unsigned sink_errors(const struct sink *sink);
+
 /* Handed over, and not delivered yet. */
 int64_t sink_in_flight(const struct sink *sink);
 

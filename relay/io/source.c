@@ -383,3 +383,8 @@ const char *source_last_error(struct source *source, bool *denied)
     *denied = source->client.denied;
     return source->client.last_error;
 }
+
+unsigned source_errors(const struct source *source)
+{
+    return source->client.errors;
+}

@@ -72,4 +72,7 @@ const char *source_commit_failure(struct source *source);
 /* Serves error callbacks; newest connection error, "" for none. */
 const char *source_last_error(struct source *source, bool *denied);
 
+/* How many connection and broker errors there were since source_open. */
+unsigned source_errors(const struct source *source);
+
 #endif

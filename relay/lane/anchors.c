@@ -344,7 +344,9 @@ static enum err_kind check_side(struct lane *lane, bool target,
                                 struct part **parts, size_t count,
                                 struct err *e)
 {
-    const struct patience patience = patience_of(LOOKUP_MS, &lane->stopped, 0);
+    const struct patience patience =
+        patience_of(lane->running_ms > 0 ? RUNNING_LOOKUP_MS : LOOKUP_MS,
+                    &lane->stopped, 0);
     const struct config *cfg = lane->set.cfg;
     struct side side = {.lane = lane,
                         .target = target,

@@ -136,10 +136,11 @@ struct lane {
     bool told_group; /* that the source group can not be committed to */
     bool settled;    /* first positions of the plan's rules are all committed */
     int64_t running_ms, last_commit_ms, last_publish_ms, last_group_ms;
-    int64_t last_check_ms; /* of anchors */
-    int64_t last_look_ms;  /* at the end of its own log */
-    int64_t own_offset;    /* of the newest record that it wrote there */
-    size_t check_from;     /* parts are checked in turn */
+    int64_t last_check_ms, next_check_ms; /* of anchors */
+    unsigned errors_seen; /* of source and sink, at the last look */
+    int64_t last_look_ms; /* at the end of its own log */
+    int64_t own_offset;   /* of the newest record that it wrote there */
+    size_t check_from;    /* parts are checked in turn */
     struct buf scratch;
 
     /* How slow the target is; kept over sessions. */
@@ -157,6 +158,7 @@ enum {
     COMMIT_MS = 15000,
     STOP_MS = 4000, /* the last commit, once told to stop */
     LOOKUP_MS = 20000,
+    RUNNING_LOOKUP_MS = 5000, /* others wait meanwhile */
 };
 
 /* Bytes of records that may be fetched ahead, and again so many in flight. Both

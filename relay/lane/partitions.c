@@ -450,7 +450,6 @@ enum err_kind parts_check(struct lane *lane, struct err *e)
 
     const size_t from = lane->check_from;
 
-    lane->last_check_ms = clock_ms();
     for (size_t i = 0; i < lane->part_count && n < CHECK_AT_ONCE; i++) {
         size_t at_part = (from + i) % lane->part_count;
 

@@ -29,7 +29,9 @@ enum {
     ABORT_MS = 2000,
     CHECK_MS = 60000,
     FIRST_CHECK_MS = 5000, /* what was copied first gets its mark soon */
-    LOOK_MS = 2000,        /* an idle lane looks at its own log */
+    ERROR_CHECK_MS = 2000, /* so soon after a broker error */
+    CHECK_APART_MS = 10000,
+    LOOK_MS = 2000, /* an idle lane looks at its own log */
     LOOK_LIMIT_MS = 1000,
     /* Below transactional.id.expiration.ms (7 days), which would forget an
      * idle lane's producer epoch. */
@@ -206,6 +208,39 @@ static enum err_kind look_at_own_log(struct lane *lane, struct err *e)
                : ERR_NONE;
 }
 
+/* After broker errors the logs are checked soon: a broker that comes back may
+ * come back without its newest records. */
+static void hasten_check(struct lane *lane, int64_t now)
+{
+    const unsigned errors =
+        source_errors(lane->source) + sink_errors(lane->sink);
+    int64_t at = now + ERROR_CHECK_MS;
+
+    if (at < lane->last_check_ms + CHECK_APART_MS) {
+        at = lane->last_check_ms + CHECK_APART_MS;
+    }
+    if (errors != lane->errors_seen && at < lane->next_check_ms) {
+        lane->next_check_ms = at;
+    }
+    lane->errors_seen = errors;
+}
+
+/* While a cluster does not answer, nothing is read of it either: the check can
+ * wait, and what can be copied goes on. */
+static enum err_kind check_logs(struct lane *lane, struct err *e)
+{
+    enum err_kind rc = parts_check(lane, e);
+
+    lane->last_check_ms = clock_ms();
+    lane->next_check_ms = lane->last_check_ms + CHECK_MS;
+    if (rc == ERR_RETRY || rc == ERR_UNREACHABLE) {
+        lane->next_check_ms = lane->last_check_ms + CHECK_APART_MS;
+        log_write(LOG_DEBUG, LOG_LANE(lane->set.index), "%s", e->text);
+        rc = e->kind = ERR_NONE;
+    }
+    return rc;
+}
+
 static enum err_kind look_around(struct lane *lane, struct err *e)
 {
     const int64_t now = clock_ms();
@@ -225,8 +260,8 @@ static enum err_kind look_around(struct lane *lane, struct err *e)
     if (now - lane->last_group_ms >= GROUP_COMMIT_MS) {
         commit_to_source_group(lane, 0);
     }
-    if (now - lane->last_check_ms >= CHECK_MS &&
-        parts_check(lane, e) != ERR_NONE) {
+    hasten_check(lane, now);
+    if (now >= lane->next_check_ms && check_logs(lane, e) != ERR_NONE) {
         return e->kind;
     }
     if (now - lane->last_commit_ms >= LOOK_MS &&
@@ -327,7 +362,9 @@ enum err_kind session_run(struct lane *lane, struct err *e)
     e->kind = ERR_NONE;
     lane->last_commit_ms = clock_ms();
     lane->last_publish_ms = 0;
-    lane->last_check_ms = clock_ms() - CHECK_MS + FIRST_CHECK_MS;
+    lane->last_check_ms = clock_ms();
+    lane->next_check_ms = lane->last_check_ms + FIRST_CHECK_MS;
+    lane->errors_seen = 0;
     rc = take(lane, e);
     if (rc != ERR_NONE) {
         goto done;
