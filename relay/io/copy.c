@@ -33,6 +33,7 @@ struct copy {
     int64_t bytes;     /* since copy_reset */
     bool moved;        /* since copy_reset */
     bool held;         /* batch[at] waits for a commit */
+    int letters;       /* dead letters since copy_reset */
     int64_t moved_ms;  /* clock_ms of the first that moved since then */
     int64_t called_ms; /* clock_ms of copy_run's call */
 };
@@ -188,11 +189,6 @@ static bool is_unwanted(struct stream *s, const rd_kafka_message_t *m)
     return false;
 }
 
-static bool is_diverted(const struct stream *s, const rd_kafka_message_t *m)
-{
-    return m->offset == s->divert_at || (s->divert_unkeyed && m->key == NULL);
-}
-
 /* Consumes m. */
 static enum err_kind divert(struct copy *copy, struct stream *s,
                             rd_kafka_message_t *m, struct err *e)
@@ -202,6 +198,8 @@ static enum err_kind divert(struct copy *copy, struct stream *s,
         rd_kafka_message_destroy(m);
     } else if (sink_dead_letter(copy->sink, s, m, e) != ERR_NONE) {
         return e->kind;
+    } else {
+        copy->letters++;
     }
     s->diverted++;
     return ERR_NONE;
@@ -209,8 +207,14 @@ static enum err_kind divert(struct copy *copy, struct stream *s,
 
 /* True: what comes before is to be committed first; the batch stays as it is.
  */
-static bool is_held(struct stream *s, const rd_kafka_message_t *m)
+static bool is_held(const struct copy *copy, struct stream *s,
+                    const rd_kafka_message_t *m)
 {
+    /* One letter a commit: those that share a batch are refused together. */
+    if (copy->letters > 0 && m->offset == s->divert_at &&
+        s->divert != DIVERT_SKIP) {
+        return true;
+    }
     if (m->offset < s->watch_at || s->hold_at < 0 || m->offset < s->hold_at) {
         return false;
     }
@@ -238,7 +242,7 @@ static enum err_kind take_one(struct copy *copy, struct err *e)
         rd_kafka_message_destroy(m);
         return ERR_NONE;
     }
-    copy->held = is_held(s, m);
+    copy->held = is_held(copy, s, m);
     if (copy->held) {
         return ERR_NONE;
     }
@@ -246,7 +250,7 @@ static enum err_kind take_one(struct copy *copy, struct err *e)
         set_anchor(s, m);
     }
     copy->at++;
-    if (is_diverted(s, m)) {
+    if (m->offset == s->divert_at) {
         divert(copy, s, m, e);
     } else if (sink_send(copy->sink, s, m, e) == ERR_NONE) {
         s->records++;
@@ -335,5 +339,6 @@ enum err_kind copy_run(struct copy *copy, const struct copy_limits *limits,
 void copy_reset(struct copy *copy)
 {
     copy->bytes = 0;
+    copy->letters = 0;
     copy->moved = false;
 }

@@ -51,7 +51,6 @@ struct stream {
     enum divert divert;
     const char *divert_why; /* one word, for its headers; borrowed */
     int64_t cut_bytes;      /* DIVERT_CUT: what fits */
-    bool divert_unkeyed;    /* and so is each one without a key */
     void *owner;            /* the lane's own record of it */
 
     /* Moved by copy_run. */

@@ -224,10 +224,11 @@ static void log_changed(struct side *side, struct check *c, const char *what)
     const struct gap on_source = {.reason = HALT_SOURCE_LOG,
                                   .from = s->next,
                                   .to = -1,
-                                  .go_on = good >= 0 ? good + 1 : c->low};
+                                  .go_on = good >= 0 ? good + 1 : c->low,
+                                  .end = c->high};
     const struct gap on_target = {.reason = HALT_TARGET_LOG,
                                   .from = 0,
-                                  .to = s->next > 0 ? s->next - 1 : 0,
+                                  .to = s->next - 1,
                                   .go_on = s->next,
                                   .on_target = true};
 
@@ -303,8 +304,11 @@ static void judge_end(struct side *side, struct check *c)
 
 static void judge_start(struct side *side, struct check *c)
 {
-    const struct gap gap = {
-        .reason = HALT_GAP, .from = c->next, .to = c->low - 1, .go_on = c->low};
+    const struct gap gap = {.reason = HALT_GAP,
+                            .from = c->next,
+                            .to = c->low - 1,
+                            .go_on = c->low,
+                            .end = c->high};
 
     gap_found(side->lane, c->part, &gap,
               "offsets %lld to %lld were deleted on %s before they were "

@@ -159,9 +159,10 @@ static enum err_kind timed_flush(struct lane *lane,
     const enum err_kind rc = sink_flush(lane->sink, patience, e);
     const int64_t left = sink_in_flight(lane->sink);
 
-    if (rc == ERR_NONE || (left > 0 && left < in_flight)) {
+    /* Nothing delivered at all, or refused: that is no slowness. */
+    if (rc == ERR_NONE || (rc == ERR_RETRY && left > 0 && left < in_flight)) {
         set_pace(lane, clock_ms() - start, rc != ERR_NONE);
-    } /* else nothing is delivered at all: that is no slowness */
+    }
     return rc;
 }
 

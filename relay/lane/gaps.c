@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "relay/base/clock.h"
 #include "relay/base/log.h"
@@ -41,8 +42,14 @@ static void go_on_behind(struct lane *lane, struct part *part,
     } else {
         part->stream.anchor = MARK_NONE;
         p->target_anchor = target;
+        part->new_end = gap->end;
     }
-    position_add_lost(p, gap->from, gap->to, gap->reason, clock_wall_ms());
+    if (gap->to != gap->from - 1) { /* nothing was copied yet */
+        position_add_lost(p, gap->from, gap->to, gap->reason, clock_wall_ms());
+    }
+    if (strcmp(part->halt_before, gap->reason) == 0) {
+        part->halt_before[0] = '\0'; /* decided now */
+    }
     part->stream.next = gap->go_on;
     part->epoch = p->epoch;
     refusals_forget(part); /* other records stand there now */

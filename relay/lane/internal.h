@@ -76,6 +76,7 @@ struct part {
     bool dirty;      /* write the position even if nothing moved */
     bool unverified, told_unverified; /* a mark of it aged out */
     int64_t plan_stop;                /* stop_at of the plan; -1: no end */
+    int64_t new_end; /* of a log that changed since the plan; -1: did not */
     /* These outlive a session: the lane is taken again to go on with them. */
     struct trial trial;
     struct bad bad;
@@ -203,6 +204,7 @@ struct gap {
     const char *reason; /* HALT_... */
     int64_t from, to;   /* source offsets lost; to -1: nobody knows */
     int64_t go_on;      /* where `on_gap: continue` does */
+    int64_t end;        /* of the log; on the source */
     bool on_target;
 };
 void gap_found(struct lane *lane, struct part *part, const struct gap *gap,

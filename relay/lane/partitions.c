@@ -47,7 +47,7 @@ static struct part *part_new(struct lane *lane, const struct plan_topic *topic,
     s->owner = part;
     part->state = PART_GONE;
     part->chunk.offset = -1;
-    part->held_at = part->plan_stop = -1;
+    part->held_at = part->plan_stop = part->new_end = -1;
     refusals_forget(part);
     position_init(&part->position);
     if (lane->part_count == lane->part_capacity) {

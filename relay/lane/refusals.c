@@ -20,7 +20,7 @@
 #include "relay/io/admin.h"
 #include "relay/lane/internal.h"
 
-enum { TRIAL_GROWTH = 4 };
+enum { TRIAL_GROWTH = 4, DEFAULT_BATCH_BYTES = 1000000 /* io/client.c */ };
 
 /* max.message.bytes of a target topic; 0: not to be learnt. */
 static int64_t batch_limit(struct lane *lane, const char *topic)
@@ -42,6 +42,22 @@ static int64_t batch_limit(struct lane *lane, const char *topic)
     return limit;
 }
 
+/* The largest batch that the lane sends now. */
+static int64_t batch_now(const struct lane *lane)
+{
+    const struct cluster_config *target = &lane->set.cfg->target;
+
+    if (lane->batch_bytes > 0) {
+        return lane->batch_bytes;
+    }
+    for (size_t i = 0; i < target->property_count; i++) {
+        if (strcmp(target->properties[i].name, "batch.size") == 0) {
+            return strtoll(target->properties[i].value, NULL, 10);
+        }
+    }
+    return DEFAULT_BATCH_BYTES;
+}
+
 /* A batch below the limit that is refused for its size is one record. */
 static bool make_batches_smaller(struct lane *lane, const struct part *part)
 {
@@ -49,7 +65,7 @@ static bool make_batches_smaller(struct lane *lane, const struct part *part)
         part->stream.too_large ? batch_limit(lane, part->target) : 0;
     const int64_t batch = limit - limit / 8 - 1; /* less headers and framing */
 
-    if (batch < 1 || (lane->batch_bytes > 0 && lane->batch_bytes <= batch)) {
+    if (batch < 1 || batch_now(lane) <= batch) {
         return false;
     }
     lane->batch_bytes = batch;
@@ -62,7 +78,11 @@ static bool make_batches_smaller(struct lane *lane, const struct part *part)
 
 void part_watch(struct part *part)
 {
-    int64_t stop_at = part->plan_stop;
+    /* --until-end: a log made anew may never be so long again. */
+    int64_t stop_at = part->plan_stop >= 0 && part->new_end >= 0 &&
+                              part->new_end < part->plan_stop
+                          ? part->new_end
+                          : part->plan_stop;
     const bool passed = part->bad.at >= 0 && part->bad.action != BAD_STOP;
 
     if (!passed && part->bad.at >= 0 &&

@@ -222,3 +222,21 @@ def test_a_target_topic_that_goes_is_named_when_nothing_is_delivered(source, tar
     target.delete_topic(topic)
     source.produce(topic, records(5, start=5))
     process.wait_for_log(f"topic {topic} is not there; was it deleted?", 90)
+
+
+def test_a_pass_ends_where_a_topic_made_anew_ends(source, target, topic, relay):
+    """Its first log was longer: that end will not come."""
+    source.create_topic(topic)
+    source.produce(topic, records(50))
+    going_on = content(source, target, topic)
+    relay.until_end(going_on)
+    source.produce(topic, records(50, start=50))
+    process = relay(going_on, "--until-end")
+    process.wait_for_log("lanes of this process: 0")  # it knows the end, and has read nothing
+    process.stop_signal()
+    source.delete_topic(topic)
+    source.create_topic(topic)
+    source.produce(topic, records(20, prefix="n"))
+    process.cont()
+    assert process.wait_exit() == 0
+    assert values(target, topic)[-20:] == named("n", 0, 20)

@@ -285,3 +285,31 @@ def test_a_topic_that_comes_back_is_judged_as_before(source, target, topic, rela
     process.wait_for(lambda: process.log.count("halted (target_changed)") == 2, 60, "the halt")
     assert process.terminate() == 0
     assert read(target, f"{topic}.two") == []
+
+
+def test_dead_letters_of_several_partitions_do_not_spoil_each_other(source, target, topic, relay):
+    """Each fits into the dead-letter topic; all of them in one batch would not."""
+    kind = KINDS["no-key"]
+    source.create_topic(topic, 3)
+    target.create_topic(topic, 3, kind.topic_config)
+    target.create_topic(letters_of(topic), 1, {"max.message.bytes": "100000"})
+    large = random.Random(2)
+    source.produce(
+        topic, [record(0, partition=p, key=None, value=large.randbytes(60_000)) for p in range(3)]
+    )
+    relay.until_end(content(source, target, topic, "dead_letter"))
+    assert [len(r.value) for r in read(target, letters_of(topic))] == [60_000] * 3
+
+
+def test_a_dead_letter_that_is_refused_halts_its_own_partition_only(source, target, topic, relay):
+    """The dead-letter topic is compacted: it takes the too large record, not the one without key."""
+    source.create_topic(topic, 2)
+    target.create_topic(topic, 2, {"cleanup.policy": "compact", "max.message.bytes": "20000"})
+    target.create_topic(letters_of(topic), 1, {"cleanup.policy": "compact"})
+    source.produce(topic, [record(0, key=None)])
+    source.produce(topic, [record(0, partition=1, value=random.Random(3).randbytes(40_000))])
+    process = relay.finish(content(source, target, topic, "dead_letter"), "--until-end")
+    assert process.exit_code == 1
+    assert process.log.count("halted (dead_letter_failed)") == 1
+    (letter,) = read(target, letters_of(topic))
+    assert len(letter.value) == 40_000

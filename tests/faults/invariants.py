@@ -314,8 +314,17 @@ class Watch:
                 f"{what[0]} ({record}): {text}, newest on the target is source offset "
                 f"{stream.matched_offset}, the first that is missing {first}; "
                 f"{len(stream.target)} unknown on the target: {list(stream.target)[:2]!r:.300}; "
-                f"the source is read to {self._source.at(what[1])}",
+                f"the source is read to {self._source.at(what[1])}, ends at {self._ends_text(what[1])}",
             )
+
+    def _ends_text(self, where):
+        def end(isolation):
+            try:
+                return self._source.ends(isolation, [where])[where]
+            except NotNow as why:
+                return str(why)
+
+        return f"{end(IsolationLevel.READ_UNCOMMITTED)}, stable {end(IsolationLevel.READ_COMMITTED)}"
 
     def _violate(self, invariant, stream, text):
         if len(self.violations) < 20:
