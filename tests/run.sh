@@ -58,12 +58,11 @@ e2e() {
         -q -p no:cacheprovider --junitxml "$results/$name.xml" "$@"
 }
 
-one_half() { e2e e2e-1 release tests/e2e/test_{anchors,cli,resume,state}.py; }
-other_half() {
-    e2e e2e-2 release tests/e2e \
-        --ignore=tests/e2e/test_{anchors,cli,resume,running,state}.py
+# Most of the time a test waits for a broker: three at once, with clusters of their own.
+not_measuring() {
+    e2e e2e-1 release tests/e2e -n 3 --dist worksteal --ignore=tests/e2e/test_running.py
 }
-measuring() { e2e e2e-3 release tests/e2e/test_running.py; }
+measuring() { e2e e2e-2 release tests/e2e/test_running.py; }
 some_faults() { e2e faults-1 release tests/faults --part 1/2; }
 other_faults() { e2e faults-2 release tests/faults --part 2/2; }
 matrix_from() { SOURCE_KAFKA_VERSION=3.9.2 e2e e2e-from-3.9.2 release tests/e2e -m matrix; }
@@ -99,7 +98,7 @@ main() {
             step "unit tests under ASan, UBSan and LSan" unit asan
     fi
     if wanted e2e; then
-        both "end-to-end tests" one_half other_half
+        step "end-to-end tests" not_measuring
         step "end-to-end tests that measure" measuring
     fi
     if wanted faults; then

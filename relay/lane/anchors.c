@@ -27,7 +27,7 @@ struct check {
     int32_t partition;
     int64_t next;              /* the log must hold offsets up to here */
     struct mark marks[2];      /* to be found; offset -1: none */
-    struct lookup *lookups[2]; /* their answers */
+    struct lookup *lookups[3]; /* their answers; [2]: what stands at `next` */
     int64_t low, high;         /* log start and end */
     bool settled;              /* a gap was found */
     bool unverified;           /* a mark can't be looked up */
@@ -111,27 +111,38 @@ done:
     return e->kind;
 }
 
+static void add_lookup(struct side *side, struct check *c, int m,
+                       int64_t offset)
+{
+    struct lookup *l = &side->lookups[side->lookup_count++];
+
+    *l = (struct lookup){
+        .topic = c->topic, .partition = c->partition, .offset = offset};
+    c->lookups[m] = l;
+}
+
 static void add_lookups(struct side *side)
 {
-    side->lookups = mem_calloc(side->count * 2, sizeof(*side->lookups));
+    side->lookups = mem_calloc(side->count * 3, sizeof(*side->lookups));
     for (size_t i = 0; i < side->count; i++) {
         struct check *c = &side->checks[i];
 
+        if (c->part->unknown) {
+            continue;
+        }
         for (int m = 0; m < 2; m++) {
             /* Outside the log there is nothing to find. */
-            if (!c->part->unknown && c->marks[m].offset >= c->low &&
-                c->marks[m].offset < c->high) {
-                struct lookup *l = &side->lookups[side->lookup_count++];
-                *l = (struct lookup){.topic = c->topic,
-                                     .partition = c->partition,
-                                     .offset = c->marks[m].offset};
-                c->lookups[m] = l;
+            if (c->marks[m].offset >= c->low && c->marks[m].offset < c->high) {
+                add_lookup(side, c, m, c->marks[m].offset);
             }
+        }
+        if (c->high < c->next) {
+            add_lookup(side, c, 2, c->next);
         }
     }
 }
 
-/* A partition can be looked up once at a time: first all [0], then all [1]. */
+/* A partition can be looked up once at a time: first all [0], then [1], [2]. */
 static enum err_kind look_up(struct side *side, const struct patience *patience,
                              struct err *e)
 {
@@ -143,7 +154,7 @@ static enum err_kind look_up(struct side *side, const struct patience *patience,
         ERR_NONE) {
         goto done;
     }
-    for (int m = 0; m < 2; m++) {
+    for (int m = 0; m < 3; m++) {
         size_t n = 0;
         for (size_t i = 0; i < side->count; i++) {
             if (side->checks[i].lookups[m] != NULL) {
@@ -293,10 +304,15 @@ static bool was_changed(const struct side *side, const struct check *c)
                   side->target ? HALT_TARGET_LOG : HALT_SOURCE_LOG) == 0;
 }
 
+/* A broker that has just come back may tell an older end than it told before,
+ * for seconds; but only what is really not there is refused when it is read. */
 static void judge_end(struct side *side, struct check *c)
 {
     char what[128];
 
+    if (c->lookups[2] == NULL || !c->lookups[2]->missing) {
+        return;
+    }
     snprintf(what, sizeof(what), "it ends at offset %lld, below %lld",
              (long long)c->high, (long long)c->next);
     log_changed(side, c, what);

@@ -217,7 +217,9 @@ class Watch:
         with self._lock:
             before = self.read_positions()
             self.target.read_to(self.target.ends(), self._take_target)
-            self._source.read_to(self._source.ends(), self._take_source)
+            source_ends = self._source.ends()
+            self._source.read_to(source_ends, self._take_source)
+            self._refuse_older_ends(source_ends, before)
             after = self.read_positions()
             self._match()
             now = time.monotonic()
@@ -226,6 +228,13 @@ class Watch:
             for where, stream in self._streams.items():
                 self._judge(where, stream, before.get(where, 0), after.get(where, 0), strict)
             self.snapshots += 1
+
+    @staticmethod
+    def _refuse_older_ends(ends, positions):
+        """A broker that has just come back tells, for seconds, older ends than it told before."""
+        older = [where for where, end in ends.items() if end < positions.get(where, 0)]
+        if older:
+            raise NotNow(f"the source tells ends of {older} that it has already passed")
 
     def read_positions(self):
         """{(topic, partition): next}"""
