@@ -229,8 +229,9 @@ def test_an_idle_lane_notices_that_it_was_moved(source, target, topic, relay, st
         (["--to", "7"], 7),
         (["--to", "20"], 20),
         (["--to", "2015-10-29T18:34:38.012Z"], 12),
+        (["--to", "2015-10-29T18:34:38.004Z", "--again"], 4),
         (["--to", "-1h"], 20),
-        (["--resume"], 10),
+        (["--resume", "--partition", "0"], 10),
     ],
 )
 def test_every_place_is_understood(source, target, topic, relay, state, content, place, begins):
@@ -250,11 +251,109 @@ def test_every_place_is_understood(source, target, topic, relay, state, content,
     if begins > 10:
         ((first, last, reason, _),) = position["lost"]
         assert (first, last, reason) == (10, begins - 1, "moved")
-        assert f"10 to {begins - 1}" in done.out
+        assert f"lost: 10 to {begins - 1}" in done.out
     else:
         assert "lost" not in position
+        assert (f"again: {begins} to 9" in done.out) == (begins < 10)
     relay.until_end(content)
     assert values(target, topic)[0] == [b"v%d" % i for i in [*range(10), *range(begins, 20)]]
+
+
+def test_skipping_to_the_end_of_a_running_topic_copies_nothing_twice(
+    source, target, topic, relay, state, content
+):
+    source.create_topic(topic, 4)
+    with Load(source, topic, 4, rate=3000) as load:
+        process = relay(content)
+        process.wait_for(
+            lambda: len(p := state.next_offsets(topic)) == 4 and min(p.values()) > 300, 30, "some"
+        )
+        for place in ("latest", "-0s"):
+            set_to(relay, content, topic, "--to", place)
+            load.wait_produced(1000)
+    running(source, state, topic, process)
+    assert process.terminate() == 0
+    original, copy = values(source, topic), values(target, topic)
+    for partition, found in copy.items():
+        lost = set()
+        for first, last, *_ in state.positions()[topic, partition].get("lost", []):
+            lost.update(range(first, last + 1))
+        kept = [v for offset, v in enumerate(original[partition]) if offset not in lost]
+        assert found == kept
+
+
+def test_a_time_before_the_position_goes_back_only_when_asked(
+    source, target, topic, relay, state, content
+):
+    source.create_topic(topic)
+    source.produce(topic, records(10))
+    relay.until_end(content)
+    state.refresh()
+    before = state.owners()
+    done = set_to(relay, content, topic, "--to", "2015-10-29T18:34:38.004Z")
+    assert "as it is" in done.out
+    state.refresh()
+    assert state.owners() == before, "there was nothing to change"
+
+
+def test_resuming_a_topic_leaves_alone_what_runs(source, target, topic, relay, state, content):
+    source.create_topic(topic, 4)
+    source.produce(topic, on_all(4, 10))
+    relay.until_end(content)
+    source.produce(topic, records(10, 1, start=10))
+    future = source.admin.delete_records([TopicPartition(topic, 1, 15)])
+    next(iter(future.values())).result(ANSWER_LIMIT_S)
+    with Load(source, f"{topic}", 1, rate=1000) as load:
+        process = relay(content)
+        halted(process, "gap")
+        process.wait_for(lambda: is_halted(state, topic, 1), 10, "it is written")
+        load.wait_produced(1000)
+        before = {k: nonces(state, k) for k in range(4)}
+        done = set_to(relay, content, topic, "--resume")
+        assert done.out.count("as it is") == 3
+        load.wait_produced(1000)
+        assert set_to(relay, content, topic, "--resume").out.count("as it is") == 4
+    running(source, state, topic, process)
+    for k in set(range(4)) - {lane_of(topic, 1, 4)}:
+        assert nonces(state, k) == before[k], "another lane was disturbed"
+    assert [state.positions()[topic, p]["epoch"] for p in range(4)] == [0, 1, 0, 0]
+    assert process.terminate() == 0
+    original, copy = values(source, topic), values(target, topic)
+    assert copy.pop(1) == [b"v%d" % i for i in [*range(10), *range(15, 20)]]
+    del original[1]
+    assert copy == original
+
+
+@pytest.mark.parametrize("moved", [[], ["--to", "latest"], ["--resume", "--partition", "0"]])
+def test_a_set_does_not_forget_which_log_it_was(
+    source, target, topic, relay, state, content, moved
+):
+    source.create_topic(topic)
+    source.produce(topic, records(10))
+    relay.until_end(content)
+    if moved:
+        set_to(relay, content, topic, *moved)
+    source.delete_topic(topic)
+    source.create_topic(topic)
+    source.produce(topic, records(15, start=100))
+    process = relay.finish(content, "--until-end")
+    assert process.exit_code == 1
+    assert "halted (source_changed_log)" in process.log
+
+
+def test_what_is_copied_after_all_is_not_lost(source, target, topic, relay, state, content):
+    source.create_topic(topic)
+    source.produce(topic, records(20))
+    relay.until_end(content)
+    source.produce(topic, records(10, start=20))
+    set_to(relay, content, topic, "--to", "latest")
+    set_to(relay, content, topic, "--to", 25)
+    state.refresh()
+    ((first, last, reason, _),) = state.positions()[topic, 0]["lost"]
+    assert (first, last, reason) == (20, 24, "moved")
+    set_to(relay, content, topic, "--to", 20)
+    state.refresh()
+    assert "lost" not in state.positions()[topic, 0]
 
 
 @pytest.mark.parametrize(
@@ -324,6 +423,11 @@ def halted(process, reason, count=1, limit_s=60):
     )
 
 
+def is_halted(state, topic, partition=0):
+    state.refresh()
+    return "halted" in state.positions()[topic, partition]
+
+
 def wait_cleared(source, state, topic, process, limit_s=15):
     process.wait_for(caught_up(source, state, topic), limit_s, "copied after the halt")
     assert not any("halted" in p for (t, _), p in state.positions().items() if t == topic)
@@ -339,9 +443,7 @@ def test_set_clears_a_gap(source, target, topic, relay, state, content):
     next(iter(future.values())).result(ANSWER_LIMIT_S)
     process = relay(content)
     halted(process, "gap")
-    process.wait_for(
-        lambda: state.refresh() and "halted" in state.positions()[topic, 0], 10, "it is written"
-    )
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     (position,) = shown(relay, content)["positions"]
     assert position["state"] == "halted"
     assert position["halted"]["reason"] == "gap"
@@ -364,6 +466,7 @@ def test_set_clears_a_source_that_was_made_anew(source, target, topic, relay, st
     source.produce(topic, records(15, start=100))
     process = relay(content)
     halted(process, "source_changed_log")
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     set_to(relay, content, topic, "--restart")
     wait_cleared(source, state, topic, process)
     assert state.positions()[topic, 0]["epoch"] == 1
@@ -379,6 +482,7 @@ def test_set_clears_a_target_that_was_deleted(source, target, topic, relay, stat
     target.delete_topic(topic)
     process = relay(content)
     halted(process, "target_changed_log")
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     source.produce(topic, records(3, start=10))
     set_to(relay, content, topic, "--restart")
     wait_cleared(source, state, topic, process)
@@ -393,6 +497,7 @@ def test_set_clears_a_changed_target(source, target, topic, relay, state, conten
     content["topics"] = [{"include": [topic], "rename": "{topic}.copy"}]
     process = relay(content)
     halted(process, "target_changed")
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     source.produce(topic, records(3, start=10))
     set_to(relay, content, topic, "--resume")
     wait_cleared(source, state, topic, process)
