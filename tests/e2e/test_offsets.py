@@ -745,6 +745,8 @@ def test_an_import_into_lanes_that_are_there_needs_force_for_what_differs(
         (lambda x: x["positions"].append(x["positions"][0]), "two positions"),
         (lambda x: x["positions"][0]["value"].update(v=2), "newer"),
         (lambda x: x["positions"][0]["value"].update(next=-1), "field"),
+        (lambda x: x["positions"][0]["value"].update(epoch=2**63 - 1), "field"),
+        (lambda x: x["positions"][0]["value"].update(epoch=2**60), "epoch"),
         (lambda x: x["positions"][0]["value"]["target"].update(topic=""), "name"),
         (lambda x: x["positions"][0].pop("value"), "value"),
         (lambda x: x["positions"][0]["key"].update(topic="a b"), "key"),
@@ -1005,6 +1007,82 @@ def test_a_rescale_that_slept_while_another_ended_changes_nothing(
     source.produce(topic, on_all(PARTITIONS, 20, start=40))
     relay.until_end(content)
     assert_mirrored(source, target, topic)
+
+
+def test_a_rescale_that_slept_while_it_was_taken_back_stops_nothing(
+    source, target, topic, relay, state, content
+):
+    source.create_topic(topic, PARTITIONS)
+    source.produce(topic, on_all(PARTITIONS, 20))
+    relay.until_end(content)
+    sleeper = begin_rescale(relay, content, 7)
+    sleeper.wait_for(lambda: marked(state), 30, "the first mark")
+    sleeper.stop_signal()
+    assert "again" in rescale(relay, content, 4).out
+    assert not marked(state)
+    process = relay(content)
+    process.wait_for_log("lanes of this process")
+    sleeper.cont()
+    assert sleeper.wait_exit(60) == REFUSED
+    assert "taken this rescale back" in sleeper.log
+    assert not marked(state)
+    source.produce(topic, on_all(PARTITIONS, 20, start=20))
+    running(source, state, topic, process)
+    assert process.terminate() == 0
+    assert_mirrored(source, target, topic)
+    assert not [name for name in target.topics() if f"{topic}.offsets.1" in name]
+
+
+def test_an_interrupted_rescale_needs_no_force_beside_foreign_records(
+    source, target, topic, relay, state, content
+):
+    other = f"{topic}-before"
+    source.create_topic(other)
+    content["topics"] = [{"include": [f"{topic}(-before)?"]}]
+    relay.until_end(content)
+    for cluster in (source, target):
+        cluster.create_topic(topic)
+        cluster.produce(topic, records(1))
+    set_to(relay, content, topic, "--to", "latest")
+    assert killed_while(relay, content, 7, lambda _: marked(state), "the first mark")
+    rescale(relay, content, 4)
+    assert killed_while(relay, content, 7, lambda c: "stand still" in c.log, "all marks")
+    rescale(relay, content, 7)
+    source.produce(topic, records(2, start=1))
+    relay.until_end(with_lanes(content, 7))
+    assert_mirrored(source, target, topic)
+
+
+def test_there_is_no_generation_after_the_last(
+    source, target, topic, relay, state, content, tmp_path
+):
+    source.create_topic(topic)
+    relay.until_end(content)
+    path = tmp_path / "export.json"
+    found = exported(relay, content, path)
+    target.delete_topic(state.offsets_topic)
+    for generation, code in ((1_000_000, REFUSED), (1000, 0)):
+        path.write_text(json.dumps(found | {"generation": generation}))
+        offsets(relay, content, "import", path, "--reason", WHY, code=code)
+    rescale(relay, content, 2)
+    relay.until_end(with_lanes(content, 2))
+
+
+@pytest.mark.parametrize("place", [["--to", "10"], ["--restart"]])
+def test_a_generation_that_was_lost_after_a_set_is_found_out(
+    source, target, topic, relay, state, content, place
+):
+    source.create_topic(topic)
+    source.produce(topic, records(10))
+    relay.until_end(content)
+    set_to(relay, content, topic, *place)
+    rescale(relay, content, 2)
+    two = with_lanes(content, 2)
+    source.produce(topic, records(10, start=10))
+    relay.until_end(two)
+    for kind in ("offsets", "offset-map"):
+        target.delete_topic(f"kafka-relay.{topic}.{kind}.1.internal")
+    assert "import FILE" in rescale(relay, content, 2, code=REFUSED).log
 
 
 def test_a_generation_that_was_used_and_lost_is_not_made_from_old_positions(
