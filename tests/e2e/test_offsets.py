@@ -733,6 +733,45 @@ def test_an_import_into_lanes_that_are_there_needs_force_for_what_differs(
     assert_mirrored(source, target, topic)
 
 
+def test_an_import_that_replaces_knows_what_was_lost_since(
+    source, target, topic, relay, state, content, tmp_path
+):
+    source.create_topic(topic)
+    source.produce(topic, records(30))
+    relay.until_end(content)
+    path = tmp_path / "export.json"
+    exported(relay, content, path)
+    set_to(relay, content, topic, "--to", 10)
+    set_to(relay, content, topic, "--to", 15)
+    offsets(relay, content, "import", path, "--reason", WHY, "--force")
+    state.refresh()
+    ((first, last, *_),) = state.positions()[topic, 0]["lost"]
+    assert (first, last) == (10, 29)
+
+
+def test_an_export_of_a_lane_that_was_emptied_is_refused(
+    source, target, topic, relay, state, content
+):
+    source.create_topic(topic, 4)
+    relay.until_end(content)
+    alter(target, state.offsets_topic, "cleanup.policy", "compact,delete")
+    end = target.end_offsets(state.offsets_topic)[2]
+    future = target.admin.delete_records([TopicPartition(state.offsets_topic, 2, end)])
+    next(iter(future.values())).result(ANSWER_LIMIT_S)
+    refused = offsets(relay, content, "export", code=REFUSED)
+    assert (refused.out, "no identity" in refused.log) == ("", True)
+
+
+def test_results_that_nobody_gets_are_an_error(source, topic, relay, content):
+    source.create_topic(topic)
+    relay.until_end(content)
+    path = relay.write_config(content)
+    for output in ("table", "json"):
+        with open("/dev/full", "wb") as full:
+            command = [binary(), "offsets", path, "show", "-o", output]
+            assert subprocess.run(command, stdout=full, check=False).returncode == 1
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
