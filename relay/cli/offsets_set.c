@@ -99,8 +99,8 @@ static int read_order(struct move_order *order, const struct set_args *given)
 /* What the move costs. */
 static void add_cost(struct grid *grid, const struct move *m)
 {
-    if (m->before >= 0 && m->next > m->before) {
-        grid_add(grid, "lost: %" PRId64 " to %" PRId64, m->before, m->next - 1);
+    if (m->before >= 0 && m->next > m->unread) {
+        grid_add(grid, "lost: %" PRId64 " to %" PRId64, m->unread, m->next - 1);
     } else if (m->again) {
         grid_add(grid, "again: %" PRId64 " to %" PRId64, m->next,
                  m->before - 1);

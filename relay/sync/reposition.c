@@ -9,12 +9,13 @@
 
 #include "relay/base/clock.h"
 #include "relay/base/mem.h"
+#include "relay/io/reader.h"
 #include "relay/lane/edit.h"
 #include "relay/lane/names.h"
 #include "relay/lane/state.h"
 #include "relay/sync/ledger.h"
 
-enum { TRIES = 3 };
+enum { TRIES = 3, LOOK_MS = 5000 };
 
 struct job {
     const struct config *cfg;
@@ -167,6 +168,11 @@ static enum err_kind out_of_range(const struct job *job, const struct move *m,
                    job->cfg->source.name, m->low, m->high);
 }
 
+static bool other_source_log(const struct move *m)
+{
+    return strcmp(m->cleared.reason, HALT_SOURCE_LOG) == 0;
+}
+
 static enum err_kind resume(const struct job *job, struct move *m,
                             struct err *e)
 {
@@ -176,13 +182,16 @@ static enum err_kind resume(const struct job *job, struct move *m,
                        "--to, or --restart",
                        job->order->topic, (int)m->partition);
     }
+    if (other_source_log(m)) {
+        return err_set(e, ERR_USAGE,
+                       "%s[%d] is halted since its log on %s is another one "
+                       "now: there is no place in it to resume at; give one "
+                       "with --to, or --restart",
+                       job->order->topic, (int)m->partition,
+                       job->cfg->source.name);
+    }
     m->next = m->before > m->low ? m->before : m->low;
     return m->next > m->high ? out_of_range(job, m, m->before, e) : ERR_NONE;
-}
-
-static bool other_source_log(const struct move *m)
-{
-    return strcmp(m->cleared.reason, HALT_SOURCE_LOG) == 0;
 }
 
 /* Its copies stand in a topic that is no more, or in another one. */
@@ -256,6 +265,8 @@ static enum err_kind plan(const struct job *job, const struct state *state,
     }
     m->again =
         m->next < m->before && !other_source_log(m) && !other_target(job, m, p);
+    /* Of another log nothing was read. */
+    m->unread = other_source_log(m) ? m->low : m->before;
     return ERR_NONE;
 }
 
@@ -277,6 +288,48 @@ static enum err_kind plan_all(struct job *job, struct err *e)
 
 /* ---- doing it ---- */
 
+/* The record before each new place: should the topic be made anew before the
+ * next record is read, that tells. Where it can't be read, older marks must do.
+ */
+static void look_behind(struct job *job, int32_t lane)
+{
+    const struct patience patience = patience_of(LOOK_MS, NULL, 0);
+    struct moves *all = job->moves;
+    struct lookup *lookups = mem_calloc(all->count, sizeof(*lookups));
+    struct reader *reader = NULL;
+    struct err ignored = {0};
+    size_t n = 0;
+
+    for (size_t i = 0; i < all->count; i++) {
+        struct move *m = &all->items[i];
+
+        m->behind = MARK_NONE;
+        if (is_of(m, lane) && !m->kept && m->next > m->low) {
+            lookups[n++] = (struct lookup){.topic = job->order->topic,
+                                           .partition = m->partition,
+                                           .offset = m->next - 1};
+        }
+    }
+    if (n > 0 &&
+        reader_open(&reader, &job->cfg->source, READ_COMMITTED, &ignored) ==
+            ERR_NONE &&
+        reader_look_up(reader, lookups, n, &patience, &ignored) == ERR_NONE) {
+        for (size_t i = 0, k = 0; i < all->count && k < n; i++) {
+            struct move *m = &all->items[i];
+
+            if (m->partition == lookups[k].partition) {
+                m->behind =
+                    lookups[k].missing || lookups[k].found.offset != m->next - 1
+                        ? MARK_NONE
+                        : lookups[k].found;
+                k++;
+            }
+        }
+    }
+    reader_close(&reader);
+    free(lookups);
+}
+
 static void keep_mark(struct mark *to, const struct mark *from,
                       const struct move *m)
 {
@@ -294,7 +347,9 @@ static void begin_epoch(const struct job *job, const struct move *m,
                       target = p->target_anchor;
 
     position_new_epoch(p);
-    if (!other_source_log(m)) {
+    if (m->behind.offset >= 0) {
+        p->anchor = p->checked = m->behind;
+    } else if (!other_source_log(m)) {
         keep_mark(&p->anchor, &anchor, m);
         keep_mark(&p->checked, &checked, m);
     }
@@ -309,8 +364,8 @@ static void change(const struct job *job, const struct move *m,
     const int64_t now = clock_wall_ms();
 
     begin_epoch(job, m, p);
-    if (m->before >= 0 && m->next > m->before) {
-        position_add_lost(p, m->before, m->next - 1, "moved", now);
+    if (m->before >= 0 && m->next > m->unread) {
+        position_add_lost(p, m->unread, m->next - 1, "moved", now);
     } else if (!other_source_log(m)) {
         position_cut_lost(p, m->next);
     }
@@ -365,6 +420,7 @@ static enum err_kind change_lane(struct job *job, struct edit *edit,
                    : err_prefix(e, "and the lane was not given back (%s)",
                                 ignored.text);
     }
+    look_behind(job, lane);
     return do_lane(job, edit, lane, true, e) == ERR_NONE
                ? edit_commit(edit, EDIT_RELEASE, e)
                : e->kind;

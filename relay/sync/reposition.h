@@ -40,6 +40,8 @@ struct move {
     int64_t timed;        /* MOVE_START with a time: what stands there, or -1 */
     int64_t before, next; /* positions; before -1: there was none */
     struct halt cleared;  /* that it had */
+    int64_t unread;       /* the first offset that was not read yet */
+    struct mark behind;   /* the record before `next`; offset -1: none */
     bool kept;            /* nothing to do: it is left as it is */
     bool again;           /* records from `next` to `before` are copied again */
     bool done;            /* committed */

@@ -324,21 +324,25 @@ def test_resuming_a_topic_leaves_alone_what_runs(source, target, topic, relay, s
     assert copy == original
 
 
-@pytest.mark.parametrize("moved", [[], ["--to", "latest"], ["--resume", "--partition", "0"]])
+@pytest.mark.parametrize("moved", [["--to", "5"], ["--resume", "--partition", "0"]])
 def test_a_set_does_not_forget_which_log_it_was(
     source, target, topic, relay, state, content, moved
 ):
     source.create_topic(topic)
     source.produce(topic, records(10))
     relay.until_end(content)
-    if moved:
-        set_to(relay, content, topic, *moved)
+    set_to(relay, content, topic, *moved)
     source.delete_topic(topic)
     source.create_topic(topic)
     source.produce(topic, records(15, start=100))
     process = relay.finish(content, "--until-end")
     assert process.exit_code == 1
     assert "halted (source_changed_log)" in process.log
+    assert "--restart" in set_to(relay, content, topic, "--resume", code=USAGE).log
+    set_to(relay, content, topic, "--to", 5)
+    state.refresh()
+    first, last, *_ = state.positions()[topic, 0]["lost"][-1]
+    assert (first, last) == (0, 4), "nothing of the new log was read"
 
 
 def test_what_is_copied_after_all_is_not_lost(source, target, topic, relay, state, content):
@@ -536,6 +540,7 @@ def test_set_clears_a_record_that_was_refused(
     source.produce(topic, [*records(3), big, *records(2, start=3)])
     process = relay(content)
     halted(process, "record_refused")
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     if allowed:
         alter(target, topic, "max.message.bytes", "100000")
         set_to(relay, content, topic, "--resume")
