@@ -104,8 +104,15 @@ void offsets_close(struct offsets *o)
 
 int offsets_end(const char *path, const struct err *e)
 {
+    /* Results before what went wrong after them. */
+    const bool printed = fflush(stdout) == 0 && !ferror(stdout);
+
+    if (e->kind == ERR_NONE && !printed) {
+        fprintf(stderr, "%s: the result could not be written to stdout\n",
+                path);
+        return err_exit_code(ERR_FAILED);
+    }
     if (e->kind != ERR_NONE) {
-        fflush(stdout); /* results before what went wrong after them */
         fprintf(stderr, "%s: ", path);
         escape_put(stderr, e->text, false);
         fputc('\n', stderr);
@@ -152,7 +159,7 @@ const struct command offsets_command = {
         "The relay's positions on the target: which source offset each "
         "partition is\n"
         "read from next.\n\n"
-        "  show     every position, halt, and owner; changes nothing\n"
+        "  show     every position, its halt, and owners; changes nothing\n"
         "  set      moves positions; also what clears a halt\n"
         "  export   all positions as JSON, on stdout\n"
         "  import   writes what `export` gave; also after the topic was lost\n"

@@ -40,7 +40,9 @@ static int export_main(int argc, char **argv)
     e.kind = offsets_open(&o, operands.items[0], false);
     if (e.kind == ERR_NONE) {
         if (ledger_read(&ledger, o.cfg, o.target, &patience, &e) == ERR_NONE) {
-            e.kind = print_export(o.cfg, &ledger, &e);
+            e.kind = ledger_is_whole(&ledger, &e) == ERR_NONE
+                         ? print_export(o.cfg, &ledger, &e)
+                         : e.kind;
             ledger_free(&ledger);
         }
         rc = offsets_end(operands.items[0], &e);

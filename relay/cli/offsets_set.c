@@ -12,7 +12,7 @@
 
 struct set_args {
     const char *topic, *partition, *to, *reason;
-    bool resume, restart, dry_run;
+    bool resume, restart, again, dry_run;
 };
 
 static const struct arg args[] = {
@@ -34,6 +34,9 @@ static const struct arg args[] = {
     {.name = "restart",
      .offset = offsetof(struct set_args, restart),
      .help = "the same as --to earliest"},
+    {.name = "again",
+     .offset = offsetof(struct set_args, again),
+     .help = "with a time: go back to it, and copy records again"},
     {.name = "reason",
      .value = "TEXT",
      .offset = offsetof(struct set_args, reason),
@@ -88,14 +91,19 @@ static int read_order(struct move_order *order, const struct set_args *given)
     *order = (struct move_order){.topic = given->topic,
                                  .partition = (int32_t)partition,
                                  .reason = given->reason,
+                                 .again = given->again,
                                  .dry_run = given->dry_run};
     return read_place(order, given);
 }
 
-static void add_lost(struct grid *grid, const struct move *m)
+/* What the move costs. */
+static void add_cost(struct grid *grid, const struct move *m)
 {
-    if (m->before >= 0 && m->next > m->before) {
-        grid_add(grid, "%" PRId64 " to %" PRId64, m->before, m->next - 1);
+    if (m->before >= 0 && m->next > m->unread) {
+        grid_add(grid, "lost: %" PRId64 " to %" PRId64, m->unread, m->next - 1);
+    } else if (m->again) {
+        grid_add(grid, "again: %" PRId64 " to %" PRId64, m->next,
+                 m->before - 1);
     } else {
         grid_add(grid, "-");
     }
@@ -104,7 +112,7 @@ static void add_lost(struct grid *grid, const struct move *m)
 static void print_moves(const struct move_order *order, const struct moves *all)
 {
     static const char *const head[] = {"TOPIC", "PARTITION", "LANE", "BEFORE",
-                                       "AFTER", "LOST",      "HALT", "RESULT"};
+                                       "AFTER", "RECORDS",   "HALT", "RESULT"};
     struct grid grid = {.columns = sizeof(head) / sizeof(*head)};
 
     for (size_t i = 0; i < grid.columns; i++) {
@@ -118,11 +126,12 @@ static void print_moves(const struct move_order *order, const struct moves *all)
         grid_add(&grid, "%d", (int)m->lane);
         grid_add_offset(&grid, m->before);
         grid_add_offset(&grid, m->next);
-        add_lost(&grid, m);
+        add_cost(&grid, m);
         grid_add(&grid, "%s",
                  m->cleared.reason[0] != '\0' ? m->cleared.reason : "-");
         grid_add(&grid, "%s",
                  m->done          ? "set"
+                 : m->kept        ? "as it is"
                  : order->dry_run ? "would be set"
                                   : "NOT set");
     }
@@ -185,9 +194,12 @@ const struct command offsets_set_command = {
         "happened before.\n"
         "Records that are passed over unread are noted as lost. Records that "
         "are read\n"
-        "again are copied again. Processes may run: their lanes stop for a "
-        "moment and go\n"
-        "on at the new positions. Exit codes: 0 good, 1 failed half way (the "
+        "again are copied again: a time goes back only with --again. --resume "
+        "of a whole\n"
+        "topic leaves alone what is not halted. Processes may run: their "
+        "lanes stop for\n"
+        "a moment and go on at the new positions. Exit codes: 0 good, 1 failed "
+        "half way (the "
         "table tells\n"
         "how far), 64 usage, 65 the state is refused, 69 unreachable.",
     .args = args,

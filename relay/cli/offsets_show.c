@@ -218,6 +218,7 @@ static int show(struct offsets *o, const struct show_args *given,
         } else {
             print_table(&v);
         }
+        e.kind = ledger_is_whole(&v.ledger, &e);
         ledger_free(&v.ledger);
         free(v.rows);
     }
@@ -258,9 +259,12 @@ const struct command offsets_show_command = {
         "that is\n"
         "read next, start and end of the source log, lag, epoch, and whether "
         "it is\n"
-        "halted; then halts, lost ranges and moves in words. Changes nothing; "
-        "needs the\n"
-        "target only (without the source, lag is not known).",
+        "halted; then halts, lost ranges and moves in words. Partitions that "
+        "have no\n"
+        "position yet are not shown. Changes nothing; needs the target only "
+        "(without the\n"
+        "source, lag is not known). Exit codes: 0 good, 65 a lane's records "
+        "are missing.",
     .args = args,
     .run = show_main,
 };

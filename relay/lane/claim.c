@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "relay/base/mem.h"
+#include "relay/lane/names.h"
 #include "relay/lane/position.h"
 #include "relay/lane/record.h"
 
@@ -71,7 +72,7 @@ static bool read_size(const json_t *root, int *generation, int32_t *lanes)
     json_int_t n = json_integer_value(json_object_get(root, "lanes"));
     json_int_t g = json_integer_value(json_object_get(root, "generation"));
 
-    if (n < 1 || n > 65536 || g < 0 || g > 1000000) {
+    if (n < 1 || n > 65536 || g < 0 || g > GENERATION_MAX) {
         return false;
     }
     *lanes = (int32_t)n;

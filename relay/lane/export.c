@@ -35,6 +35,9 @@ void export_encode(struct buf *out, const struct export *x)
     buf_printf(out, "\n]}\n");
 }
 
+/* Each move adds one: those that come must still be readable. */
+static const int64_t EXPORT_EPOCH_MAX = INT64_C(1) << 48;
+
 /* 8-4-4-4-12 hex digits */
 static bool is_uuid(const char *text)
 {
@@ -58,7 +61,7 @@ static bool read_head(const json_t *root, struct export *x)
 
     if (lanes < 1 || lanes > 65536 || !json_is_integer(generation) ||
         json_integer_value(generation) < 0 ||
-        json_integer_value(generation) > 1000000) {
+        json_integer_value(generation) > EXPORT_GENERATION_MAX) {
         return false;
     }
     id->lanes = (int32_t)lanes;
@@ -112,6 +115,9 @@ static enum err_kind read_position(struct export *x, const json_t *item,
     free(text);
     if (rc == ERR_NONE && !is_topic_name(entry->position.target_topic)) {
         rc = err_set(e, ERR_STATE, "its target is not a topic's name");
+    }
+    if (rc == ERR_NONE && entry->position.epoch > EXPORT_EPOCH_MAX) {
+        rc = err_set(e, ERR_STATE, "its epoch is higher than one can get");
     }
     return rc == ERR_NONE ? rc : err_prefix(e, "positions[%zu]", number);
 }

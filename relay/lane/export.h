@@ -13,7 +13,8 @@
 
 enum {
     EXPORT_VERSION = 1,
-    EXPORT_MAX_BYTES = 256 << 20, /* a position has 4 KiB at most */
+    EXPORT_GENERATION_MAX = 500000, /* far below what rescales can reach */
+    EXPORT_MAX_BYTES = 256 << 20,   /* a position has 4 KiB at most */
 };
 
 struct export

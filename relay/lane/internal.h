@@ -31,18 +31,6 @@ enum part_state {
     PART_GONE,   /* not in the plan any more */
 };
 
-/* Why a partition stops alone: one word, in its position; see halts.c. */
-#define HALT_GAP "gap"
-#define HALT_SOURCE_LOG "source_changed_log"
-#define HALT_TARGET_LOG "target_changed_log"
-#define HALT_TARGET_CHANGED "target_changed"
-#define HALT_TARGET_NOT_EMPTY "target_not_empty"
-#define HALT_REFUSED "record_refused"
-#define HALT_LETTER_FAILED "dead_letter_failed"
-#define HALT_CORRUPT "corrupt"
-#define HALT_OUT_OF_RANGE "out_of_range"
-#define HALT_BLOCKED "blocked"
-
 /* A refused batch is searched for the record that is meant: refusals.c. */
 struct trial {
     int64_t end;     /* wait here until it is committed; -1: no trial */

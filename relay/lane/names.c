@@ -46,7 +46,7 @@ int name_generation(const char *topic, const char *relay)
         return -1;
     }
     generation = strtol(topic + len, NULL, 10);
-    if (generation < 0 || generation > 1000000) {
+    if (generation < 0 || generation > GENERATION_MAX) {
         return -1;
     }
     name_offsets_topic(expected, relay, (int)generation);

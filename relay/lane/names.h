@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RELAY_NAME_MAX = 100, NAME_SIZE = 250 };
+enum { RELAY_NAME_MAX = 100, NAME_SIZE = 250, GENERATION_MAX = 1000000 };
 
 /* kafka-relay.<relay>.offsets.<g>.internal: positions, one partition a lane */
 void name_offsets_topic(char out[NAME_SIZE], const char *relay, int generation);

@@ -356,6 +356,24 @@ void position_add_lost(struct position *p, int64_t from, int64_t to,
     snprintf(l->reason, sizeof(l->reason), "%s", reason);
 }
 
+void position_cut_lost(struct position *p, int64_t next)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < p->lost_count; i++) {
+        struct lost *l = &p->lost[i];
+
+        if (l->from >= next) {
+            continue;
+        }
+        if (l->to >= next) {
+            l->to = next - 1;
+        }
+        p->lost[kept++] = *l;
+    }
+    p->lost_count = kept;
+}
+
 void position_new_epoch(struct position *p)
 {
     p->epoch++;

@@ -32,6 +32,18 @@ struct map_pointer {
     int64_t offset; /* of the record in the lane's map partition */
 };
 
+/* Why a partition stops alone: one word, in its position; see halts.c. */
+#define HALT_GAP "gap"
+#define HALT_SOURCE_LOG "source_changed_log"
+#define HALT_TARGET_LOG "target_changed_log"
+#define HALT_TARGET_CHANGED "target_changed"
+#define HALT_TARGET_NOT_EMPTY "target_not_empty"
+#define HALT_REFUSED "record_refused"
+#define HALT_LETTER_FAILED "dead_letter_failed"
+#define HALT_CORRUPT "corrupt"
+#define HALT_OUT_OF_RANGE "out_of_range"
+#define HALT_BLOCKED "blocked"
+
 struct halt {
     char reason[32]; /* one word; "" while not halted */
     int64_t since_ms;
@@ -88,6 +100,9 @@ void position_add_map(struct position *p, int64_t source, int64_t offset);
  * where the newest ends, for the same reason, lengthens that. */
 void position_add_lost(struct position *p, int64_t from, int64_t to,
                        const char *reason, int64_t time_ms);
+
+/* Offsets from `next` on are read again: they are not lost any more. */
+void position_cut_lost(struct position *p, int64_t next);
 
 /* Another log on either side, or another place in it: offsets are not
  * translated across, so what only serves that is forgotten, and so are the

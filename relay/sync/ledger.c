@@ -110,6 +110,19 @@ enum err_kind ledger_check(const struct ledger *ledger, const char *source,
     return ERR_NONE;
 }
 
+enum err_kind ledger_is_whole(const struct ledger *ledger, struct err *e)
+{
+    for (int32_t k = 0; k < ledger->lane_count; k++) {
+        if (!ledger->lanes[k].has_identity) {
+            return err_set(e, ERR_STATE,
+                           "%s[%d] has no identity record: its records were "
+                           "deleted, and the positions of lane %d with them",
+                           ledger->at.offsets, (int)k, (int)k);
+        }
+    }
+    return ERR_NONE;
+}
+
 static const char *rules_of(const struct state *lane)
 {
     return lane->has_claim ? lane->claim.rules : "";

@@ -35,6 +35,11 @@ enum err_kind ledger_try(struct ledger *out, const struct config *cfg,
 
 void ledger_free(struct ledger *ledger);
 
+/* ERR_STATE: a lane has no identity: its records were deleted, and positions
+ * among them. */
+enum err_kind ledger_is_whole(const struct ledger *ledger,
+                              struct err *e) MUST_CHECK;
+
 /* Before lanes are taken: ERR_STATE unless it is of the cluster `source` and
  * has `lanes` lanes; unless `rescaled_too`, none of them may be rescaled. */
 enum err_kind ledger_check(const struct ledger *ledger, const char *source,

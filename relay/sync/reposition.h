@@ -22,6 +22,7 @@ struct move_order {
     int64_t offset;     /* MOVE_OFFSET */
     struct start start; /* MOVE_START */
     const char *reason; /* kept in the record */
+    bool again;         /* a time may go back: records are copied again */
     bool dry_run;       /* plan only */
 };
 
@@ -39,6 +40,10 @@ struct move {
     int64_t timed;        /* MOVE_START with a time: what stands there, or -1 */
     int64_t before, next; /* positions; before -1: there was none */
     struct halt cleared;  /* that it had */
+    int64_t unread;       /* the first offset that was not read yet */
+    struct mark behind;   /* the record before `next`; offset -1: none */
+    bool kept;            /* nothing to do: it is left as it is */
+    bool again;           /* records from `next` to `before` are copied again */
     bool done;            /* committed */
 };
 
@@ -49,10 +54,13 @@ struct moves {
     int partitioning;
 };
 
-/* Plans all of them, and unless it is a dry run does them, lane by lane. Where
- * that fails half way, `done` tells how far it came; *out is set as soon as
- * anything is planned. ERR_USAGE: the order can't be carried out, with what
- * can. */
+/* Plans all of them, and unless it is a dry run does them, lane by lane: log
+ * ends are asked once more when the lane stands still. --resume of a whole
+ * topic leaves positions as they are where nothing is halted, and does not take
+ * lanes that have only such; so does a time that lies before the position.
+ * Where that fails half way, `done` tells how far it came; *out is set as soon
+ * as anything is planned. ERR_USAGE: the order can't be carried out, with what
+ * can, and nothing was changed. */
 enum err_kind reposition(struct moves *out, const struct move_order *order,
                          const struct move_where *where,
                          const struct patience *patience,

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
@@ -19,6 +20,7 @@ enum {
     STEP_MS = 60000,
     MAP_MS = 3600 * 1000, /* a week of history */
     FOUND_MS = 25000,     /* below transaction.timeout.ms */
+    APPEAR_MS = 10000,
     TRIES = 3,
 };
 
@@ -27,7 +29,8 @@ struct attempt {
     struct rescale *r;
     struct generation from;
     struct rescaled to;
-    struct edit *lane_0; /* stays taken: the lock of the whole */
+    struct edit *lane_0; /* stays taken: the lock of the whole, and the one
+                          * whose producer writes all of it */
     struct entries positions;
     char rules[16];
 };
@@ -44,8 +47,8 @@ static enum err_kind open_lane(struct attempt *a, int32_t k, struct edit **out,
     return edit_open(out, &settings, e);
 }
 
-static enum err_kind put_marker(struct attempt *a, struct edit *edit, int32_t k,
-                                bool moved, struct err *e)
+static enum err_kind put_marker(struct attempt *a, int32_t k, bool moved,
+                                struct err *e)
 {
     struct buf value = {0};
     char key[32];
@@ -53,8 +56,8 @@ static enum err_kind put_marker(struct attempt *a, struct edit *edit, int32_t k,
 
     snprintf(key, sizeof(key), "{\"moved\":%d}", (int)k);
     rescaled_encode(&value, &a->to);
-    rc = edit_put(edit, key, moved ? value.data : NULL, moved ? value.len : 0,
-                  e);
+    rc = sink_put(edit_sink(a->lane_0), a->from.offsets, k, key,
+                  moved ? value.data : NULL, moved ? value.len : 0, NULL, e);
     buf_free(&value);
     return rc;
 }
@@ -69,19 +72,19 @@ static enum err_kind look_at_next(struct attempt *a, struct generation *next,
                            &patience, e);
 }
 
-/* An earlier rescale had marked lanes. Had it ended, and was its generation
- * then used and lost, the old positions would be stale. */
-static enum err_kind
-refuse_stale(struct attempt *a, const struct entries *positions, struct err *e)
+/* All lanes were marked before: that rescale may have ended, and its generation
+ * been used and lost. Then the old positions are stale. They stand still. */
+static enum err_kind refuse_stale(struct rescale *r,
+                                  const struct ledger *ledger, struct err *e)
 {
     const struct patience patience = patience_of(STEP_MS, NULL, 0);
     const struct entry *old;
     int64_t offset = -1;
 
-    if (!a->r->resumed || a->r->force) {
+    if (r->force) {
         return ERR_NONE;
     }
-    if (beyond_find(&old, &offset, positions, a->r->cfg, a->r->target,
+    if (beyond_find(&old, &offset, &ledger->positions, r->cfg, r->target,
                     &patience, e) != ERR_NONE) {
         return e->kind;
     }
@@ -95,7 +98,7 @@ refuse_stale(struct attempt *a, const struct entries *positions, struct err *e)
                    "import FILE --reason TEXT. If somebody else writes to that "
                    "topic: --force",
                    old->position.target_topic, (int)old->partition, offset,
-                   a->from.number, a->to.generation);
+                   ledger->at.number, ledger->at.number + 1);
 }
 
 /* ---- phase 1 ---- */
@@ -133,42 +136,49 @@ static enum err_kind check_lane(struct attempt *a, const struct state *lane,
     return ERR_NONE;
 }
 
-/* The lane stands still from here on. */
-static enum err_kind mark(struct attempt *a, struct edit *edit, int32_t k,
-                          struct err *e)
+static bool is_marked(const struct attempt *a, const struct state *lane)
 {
-    const struct state *lane = edit_state(edit);
-
-    if (lane->is_rescaled && (lane->rescaled.lanes != a->to.lanes ||
-                              lane->rescaled.generation != a->to.generation)) {
-        return err_set(e, ERR_RETRY,
-                       "lane %d is being rescaled to %d lanes by somebody else",
-                       (int)k, (int)lane->rescaled.lanes);
-    }
-    if (!lane->is_rescaled && (put_marker(a, edit, k, true, e) != ERR_NONE ||
-                               edit_commit(edit, EDIT_KEEP, e) != ERR_NONE)) {
-        return e->kind;
-    }
-    return entries_add_state(&a->positions, lane, e) == ERR_NONE
-               ? check_lane(a, lane, e)
-               : e->kind;
+    return lane->is_rescaled && lane->rescaled.lanes == a->to.lanes &&
+           lane->rescaled.generation == a->to.generation;
 }
 
-static enum err_kind mark_all(struct attempt *a, struct err *e)
+/* First the mark, then the lane is taken: who took it before is fenced by that,
+ * and what he committed is read; who takes it after that reads the mark. */
+static enum err_kind stop_lane(struct attempt *a, int32_t k, struct err *e)
 {
-    if (mark(a, a->lane_0, 0, e) != ERR_NONE) {
+    struct edit *edit = NULL;
+    enum err_kind rc = ERR_NONE;
+
+    if (put_marker(a, k, true, e) != ERR_NONE ||
+        edit_commit(a->lane_0, EDIT_KEEP, e) != ERR_NONE) {
         return e->kind;
     }
-    for (int32_t k = 1; k < a->from.identity.lanes; k++) {
-        struct edit *edit = NULL;
+    a->r->begun = true;
+    if (k > 0 && open_lane(a, k, &edit, e) != ERR_NONE) {
+        return e->kind;
+    }
+    const struct state *lane = edit_state(k > 0 ? edit : a->lane_0);
+    if (k > 0) {
+        rc = edit_commit(edit, EDIT_RELEASE, e);
+    }
+    if (rc == ERR_NONE && k > 0 && !is_marked(a, lane)) {
+        rc = err_set(e, ERR_FENCED, "lane %d is not marked any more", (int)k);
+    }
+    if (rc == ERR_NONE) {
+        rc = entries_add_state(&a->positions, lane, e);
+    }
+    if (rc == ERR_NONE) {
+        rc = check_lane(a, lane, e);
+    }
+    edit_close(&edit);
+    return rc;
+}
 
-        if (open_lane(a, k, &edit, e) != ERR_NONE) {
+static enum err_kind stop_all(struct attempt *a, struct err *e)
+{
+    for (int32_t k = 0; k < a->from.identity.lanes; k++) {
+        if (stop_lane(a, k, e) != ERR_NONE) {
             return e->kind;
-        }
-        const enum err_kind rc = mark(a, edit, k, e);
-        edit_close(&edit);
-        if (rc != ERR_NONE) {
-            return rc;
         }
     }
     entries_sort(&a->positions);
@@ -235,18 +245,16 @@ static enum err_kind carry_over(struct attempt *a, struct generation *next,
 
 static enum err_kind move_on(struct attempt *a, struct err *e)
 {
+    const struct state *lane_0 = edit_state(a->lane_0);
     struct generation next;
 
     if (look_at_next(a, &next, e) != ERR_NONE) {
         return e->kind;
     }
-    if (next.in_use) {
-        a->r->result = RESCALE_DONE;
-        return ERR_NONE;
+    if (next.in_use || (lane_0->is_rescaled && !is_marked(a, lane_0))) {
+        return err_set(e, ERR_RETRY, "somebody else has rescaled meanwhile");
     }
-    if (mark_all(a, e) != ERR_NONE ||
-        refuse_stale(a, &a->positions, e) != ERR_NONE ||
-        carry_over(a, &next, e) != ERR_NONE) {
+    if (stop_all(a, e) != ERR_NONE || carry_over(a, &next, e) != ERR_NONE) {
         return e->kind;
     }
     a->r->result = RESCALE_DONE;
@@ -255,17 +263,39 @@ static enum err_kind move_on(struct attempt *a, struct err *e)
 
 /* ---- back ---- */
 
-static enum err_kind unmark(struct attempt *a, struct edit *edit, int32_t k,
-                            struct err *e)
+static int32_t marked(const struct ledger *ledger)
 {
-    if (edit_state(edit)->is_rescaled &&
-        put_marker(a, edit, k, false, e) != ERR_NONE) {
-        return e->kind;
+    int32_t count = 0;
+
+    for (int32_t k = 0; k < ledger->lane_count; k++) {
+        count += ledger->lanes[k].is_rescaled;
     }
-    return edit_commit(edit, EDIT_RELEASE, e);
+    return count;
 }
 
-/* Lane 0 last: while it is marked, no process runs any lane. */
+/* A commit is answered before all partitions show it; a process that starts now
+ * would still see a mark. */
+static void wait_unmarked(const struct rescale *r)
+{
+    const struct timespec nap = {.tv_nsec = 50 * 1000000L};
+    const struct patience patience = patience_of(APPEAR_MS, NULL, 0);
+    bool seen = false;
+
+    while (!seen && patience_left(&patience, 1) > 0) {
+        struct ledger ledger = {0};
+        struct err e = {0};
+
+        seen = ledger_read(&ledger, r->cfg, r->target, &patience, &e) ==
+                   ERR_NONE &&
+               marked(&ledger) == 0;
+        ledger_free(&ledger);
+        if (!seen) {
+            nanosleep(&nap, NULL);
+        }
+    }
+}
+
+/* All marks in one transaction. */
 static enum err_kind take_back(struct attempt *a, struct err *e)
 {
     struct generation next;
@@ -276,52 +306,39 @@ static enum err_kind take_back(struct attempt *a, struct err *e)
     if (next.in_use) {
         return err_set(e, ERR_RETRY, "the rescale has ended meanwhile");
     }
-    for (int32_t k = 1; k < a->from.identity.lanes; k++) {
-        struct edit *edit = NULL;
-
-        if (open_lane(a, k, &edit, e) != ERR_NONE) {
+    for (int32_t k = 0; k < a->from.identity.lanes; k++) {
+        if (put_marker(a, k, false, e) != ERR_NONE) {
             return e->kind;
         }
-        const enum err_kind rc = unmark(a, edit, k, e);
-        edit_close(&edit);
-        if (rc != ERR_NONE) {
-            return rc;
-        }
     }
+    if (edit_commit(a->lane_0, EDIT_RELEASE, e) != ERR_NONE) {
+        return e->kind;
+    }
+    wait_unmarked(a->r);
     a->r->result = RESCALE_UNDONE;
-    return unmark(a, a->lane_0, 0, e);
+    return ERR_NONE;
 }
 
 /* ---- what is to be done ---- */
 
-static bool any_marked(const struct ledger *ledger)
+/* An attempt that others were faster than goes on only where it has begun. */
+static enum err_kind check_again(const struct rescale *r,
+                                 const struct ledger *ledger, struct err *e)
 {
-    for (int32_t k = 0; k < ledger->lane_count; k++) {
-        if (ledger->lanes[k].is_rescaled) {
-            return true;
-        }
-    }
-    return false;
-}
+    const int32_t lanes = ledger->at.identity.lanes;
 
-/* Lanes that are not marked may be running: theirs move on while we look. */
-static enum err_kind refuse_stale_marked(struct attempt *a,
-                                         const struct ledger *ledger,
-                                         struct err *e)
-{
-    struct entries marked = {0};
-    enum err_kind rc = ERR_NONE;
-
-    for (int32_t k = 0; k < ledger->lane_count && rc == ERR_NONE; k++) {
-        if (ledger->lanes[k].is_rescaled) {
-            rc = entries_add_state(&marked, &ledger->lanes[k], e);
-        }
+    if (ledger->at.number != r->before.generation && lanes != r->lanes) {
+        return err_set(e, ERR_STATE,
+                       "somebody else has rescaled meanwhile: generation %d, "
+                       "%d lanes",
+                       ledger->at.number, (int)lanes);
     }
-    if (rc == ERR_NONE) {
-        rc = refuse_stale(a, &marked, e);
+    if (ledger->at.number == r->before.generation && r->begun &&
+        marked(ledger) == 0) {
+        return err_set(e, ERR_STATE,
+                       "somebody else has taken this rescale back meanwhile");
     }
-    entries_free(&marked);
-    return rc;
+    return ERR_NONE;
 }
 
 static enum err_kind check(struct attempt *a, const struct ledger *ledger,
@@ -346,7 +363,13 @@ static enum err_kind check(struct attempt *a, const struct ledger *ledger,
                        "is new in them could start at the wrong place. Run "
                        "the relay until all lanes run, then rescale");
     }
-    return refuse_stale_marked(a, ledger, e);
+    if (a->r->lanes != ledger->at.identity.lanes &&
+        a->to.generation > GENERATION_MAX) {
+        return err_set(e, ERR_STATE, "there is no generation after %d",
+                       ledger->at.number);
+    }
+    return marked(ledger) == ledger->lane_count ? refuse_stale(a->r, ledger, e)
+                                                : ERR_NONE;
 }
 
 /* From what is there now to what is to be done, before anybody is fenced. */
@@ -362,16 +385,20 @@ static enum err_kind plan(struct attempt *a, struct err *e)
     }
     a->from = ledger.at;
     a->to = (struct rescaled){ledger.at.number + 1, r->lanes};
-    r->resumed |= any_marked(&ledger);
+    r->resumed |= marked(&ledger) > 0;
+    r->positions = ledger.positions.count;
+    rc = ledger_check(&ledger, r->source_id, ledger.at.identity.lanes, true, e);
+    if (rc == ERR_NONE && r->tried) {
+        rc = check_again(r, &ledger, e);
+    }
+    r->tried = true;
     r->before =
         (struct generation_size){ledger.at.number, ledger.at.identity.lanes};
     r->after = (struct generation_size){a->to.generation, r->lanes};
-    r->positions = ledger.positions.count;
-    rc = ledger_check(&ledger, r->source_id, ledger.at.identity.lanes, true, e);
     if (rc == ERR_NONE) {
         rc = check(a, &ledger, e);
     }
-    r->result = r->lanes == ledger.at.identity.lanes && !any_marked(&ledger)
+    r->result = r->lanes == ledger.at.identity.lanes && marked(&ledger) == 0
                     ? RESCALE_NOTHING
                     : RESCALE_PLANNED;
     ledger_free(&ledger);

@@ -2,15 +2,17 @@
  * rescale.h - `offsets rescale`: another number of lanes, in another generation
  * of the relay's topics.
  *
- *   1. lane by lane, lane 0 first: take it, and commit a record {"moved":k}.
- *      From then on no process runs that lane, whatever restarts.
+ *   1. take lane 0; then lane by lane, lane 0 first: commit a record
+ *      {"moved":k}, and take the lane. From then on no process runs it,
+ *      whatever restarts, and all its positions are known.
  *   2. make the topics of the next generation, copy the offset map, and write
  *      identities and positions, in one transaction of lane 0's producer.
  *
  * Until that transaction the old generation is the one in use, from then on the
  * new one; a crash anywhere leaves the old positions where they are, and lanes
- * that refuse to run until the command is run again, or undone. Whoever takes
- * lane 0 fences a command that was at it: two of them can't both end.
+ * that refuse to run until the command is run again, or undone. Lane 0's
+ * producer writes all of it, so that whoever takes lane 0 fences a command that
+ * was at it, wherever that is.
  * Blocks on the network: a command.
  */
 #ifndef RELAY_SYNC_RESCALE_H
@@ -37,7 +39,8 @@ struct rescale {
     bool force; /* go on with positions that are older than the copies */
 
     enum rescale_result result;
-    bool resumed; /* an earlier one had not ended */
+    bool resumed;      /* an earlier one had not ended */
+    bool tried, begun; /* planned before; a mark of this command is committed */
     struct generation_size {
         int generation;
         int32_t lanes;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/base/clock.h"
 #include "relay/base/mem.h"
 #include "relay/lane/edit.h"
 #include "relay/lane/names.h"
@@ -41,16 +42,17 @@ static enum err_kind judge(struct restore *r, const struct state *lane,
     }
     *outcome = compare(stands, found, &entry->position);
     r->before[i] = found ? stands->next : -1;
+    e->kind = ERR_NONE;
     if (*outcome == RESTORED_REPLACED && !r->force) {
-        return err_set(e, ERR_STATE,
-                       "%s[%d] has another position: offset %" PRId64
-                       " (epoch %" PRId64 "), and %" PRId64 " (epoch %" PRId64
-                       ") would replace it; --force does",
-                       entry->topic, (int)entry->partition, stands->next,
-                       stands->epoch, entry->position.next,
-                       entry->position.epoch);
+        err_set(e, ERR_STATE,
+                "%s[%d] has another position: offset %" PRId64
+                " (epoch %" PRId64 "), and %" PRId64 " (epoch %" PRId64
+                ") would replace it; --force does",
+                entry->topic, (int)entry->partition, stands->next,
+                stands->epoch, entry->position.next, entry->position.epoch);
+        position_free(stands);
     }
-    return ERR_NONE;
+    return e->kind;
 }
 
 static int32_t lane_at(const struct restore *r, const struct ledger *ledger,
@@ -82,9 +84,18 @@ static enum err_kind judge_all(struct restore *r, const struct ledger *ledger,
 }
 
 /* Another place in the log: offsets are not translated across. The marks stay,
- * so that a position that is too old is found out. */
+ * so that a position that is too old is found out. What is known to be lost is
+ * what stands, not what the file knew when it was made. */
 static void replace(struct position *p, const struct position *stands)
 {
+    memcpy(p->lost, stands->lost, sizeof(p->lost));
+    p->lost_count = stands->lost_count;
+    if (p->next > stands->next) {
+        position_add_lost(p, stands->next, p->next - 1, "moved",
+                          clock_wall_ms());
+    } else {
+        position_cut_lost(p, p->next);
+    }
     segments_free(&p->tail);
     p->map_count = 0;
     p->epoch = (p->epoch > stands->epoch ? p->epoch : stands->epoch) + 1;

@@ -34,7 +34,7 @@ BROKEN = {
     "a bad choice": (GOOD + "delivery: {guarantee: maybe}\n", 6, "exactly_once"),
     "a bad start": (GOOD + "delivery: {start: someday}\n", 6, "start"),
     "a later feature": (GOOD + "http: {listen: '127.0.0.1:1'}\n", 6, "not supported"),
-    "a later policy": (GOOD + "delivery: {on_gap: continue}\n", 6, "not supported"),
+    "a later limit": (GOOD + "delivery: {max_records: 5}\n", 6, "not supported"),
     "an unset variable": (GOOD + "log: {level: '${NO_SUCH_VARIABLE}'}\n", 6, "NO_SUCH_VARIABLE"),
     "a missing file": (GOOD + "log: {level: '${file:missing}'}\n", 6, "missing"),
     "an unknown property": (GOOD.replace("'a:1'", "'a:1', no.such: 1"), 2, "no.such"),

@@ -229,8 +229,9 @@ def test_an_idle_lane_notices_that_it_was_moved(source, target, topic, relay, st
         (["--to", "7"], 7),
         (["--to", "20"], 20),
         (["--to", "2015-10-29T18:34:38.012Z"], 12),
+        (["--to", "2015-10-29T18:34:38.004Z", "--again"], 4),
         (["--to", "-1h"], 20),
-        (["--resume"], 10),
+        (["--resume", "--partition", "0"], 10),
     ],
 )
 def test_every_place_is_understood(source, target, topic, relay, state, content, place, begins):
@@ -250,11 +251,113 @@ def test_every_place_is_understood(source, target, topic, relay, state, content,
     if begins > 10:
         ((first, last, reason, _),) = position["lost"]
         assert (first, last, reason) == (10, begins - 1, "moved")
-        assert f"10 to {begins - 1}" in done.out
+        assert f"lost: 10 to {begins - 1}" in done.out
     else:
         assert "lost" not in position
+        assert (f"again: {begins} to 9" in done.out) == (begins < 10)
     relay.until_end(content)
     assert values(target, topic)[0] == [b"v%d" % i for i in [*range(10), *range(begins, 20)]]
+
+
+def test_skipping_to_the_end_of_a_running_topic_copies_nothing_twice(
+    source, target, topic, relay, state, content
+):
+    source.create_topic(topic, 4)
+    with Load(source, topic, 4, rate=3000) as load:
+        process = relay(content)
+        process.wait_for(
+            lambda: len(p := state.next_offsets(topic)) == 4 and min(p.values()) > 300, 30, "some"
+        )
+        for place in ("latest", "-0s"):
+            set_to(relay, content, topic, "--to", place)
+            load.wait_produced(1000)
+    running(source, state, topic, process)
+    assert process.terminate() == 0
+    original, copy = values(source, topic), values(target, topic)
+    for partition, found in copy.items():
+        lost = set()
+        for first, last, *_ in state.positions()[topic, partition].get("lost", []):
+            lost.update(range(first, last + 1))
+        kept = [v for offset, v in enumerate(original[partition]) if offset not in lost]
+        assert found == kept
+
+
+def test_a_time_before_the_position_goes_back_only_when_asked(
+    source, target, topic, relay, state, content
+):
+    source.create_topic(topic)
+    source.produce(topic, records(10))
+    relay.until_end(content)
+    state.refresh()
+    before = state.owners()
+    done = set_to(relay, content, topic, "--to", "2015-10-29T18:34:38.004Z")
+    assert "as it is" in done.out
+    state.refresh()
+    assert state.owners() == before, "there was nothing to change"
+
+
+def test_resuming_a_topic_leaves_alone_what_runs(source, target, topic, relay, state, content):
+    source.create_topic(topic, 4)
+    source.produce(topic, on_all(4, 10))
+    relay.until_end(content)
+    source.produce(topic, records(10, 1, start=10))
+    future = source.admin.delete_records([TopicPartition(topic, 1, 15)])
+    next(iter(future.values())).result(ANSWER_LIMIT_S)
+    with Load(source, f"{topic}", 1, rate=1000) as load:
+        process = relay(content)
+        halted(process, "gap")
+        process.wait_for(lambda: is_halted(state, topic, 1), 10, "it is written")
+        load.wait_produced(1000)
+        before = {k: nonces(state, k) for k in range(4)}
+        done = set_to(relay, content, topic, "--resume")
+        assert done.out.count("as it is") == 3
+        load.wait_produced(1000)
+        assert set_to(relay, content, topic, "--resume").out.count("as it is") == 4
+    running(source, state, topic, process)
+    for k in set(range(4)) - {lane_of(topic, 1, 4)}:
+        assert nonces(state, k) == before[k], "another lane was disturbed"
+    assert [state.positions()[topic, p]["epoch"] for p in range(4)] == [0, 1, 0, 0]
+    assert process.terminate() == 0
+    original, copy = values(source, topic), values(target, topic)
+    assert copy.pop(1) == [b"v%d" % i for i in [*range(10), *range(15, 20)]]
+    del original[1]
+    assert copy == original
+
+
+@pytest.mark.parametrize("moved", [["--to", "5"], ["--resume", "--partition", "0"]])
+def test_a_set_does_not_forget_which_log_it_was(
+    source, target, topic, relay, state, content, moved
+):
+    source.create_topic(topic)
+    source.produce(topic, records(10))
+    relay.until_end(content)
+    set_to(relay, content, topic, *moved)
+    source.delete_topic(topic)
+    source.create_topic(topic)
+    source.produce(topic, records(15, start=100))
+    process = relay.finish(content, "--until-end")
+    assert process.exit_code == 1
+    assert "halted (source_changed_log)" in process.log
+    assert "--restart" in set_to(relay, content, topic, "--resume", code=USAGE).log
+    set_to(relay, content, topic, "--to", 5)
+    state.refresh()
+    first, last, *_ = state.positions()[topic, 0]["lost"][-1]
+    assert (first, last) == (0, 4), "nothing of the new log was read"
+
+
+def test_what_is_copied_after_all_is_not_lost(source, target, topic, relay, state, content):
+    source.create_topic(topic)
+    source.produce(topic, records(20))
+    relay.until_end(content)
+    source.produce(topic, records(10, start=20))
+    set_to(relay, content, topic, "--to", "latest")
+    set_to(relay, content, topic, "--to", 25)
+    state.refresh()
+    ((first, last, reason, _),) = state.positions()[topic, 0]["lost"]
+    assert (first, last, reason) == (20, 24, "moved")
+    set_to(relay, content, topic, "--to", 20)
+    state.refresh()
+    assert "lost" not in state.positions()[topic, 0]
 
 
 @pytest.mark.parametrize(
@@ -324,6 +427,11 @@ def halted(process, reason, count=1, limit_s=60):
     )
 
 
+def is_halted(state, topic, partition=0):
+    state.refresh()
+    return "halted" in state.positions()[topic, partition]
+
+
 def wait_cleared(source, state, topic, process, limit_s=15):
     process.wait_for(caught_up(source, state, topic), limit_s, "copied after the halt")
     assert not any("halted" in p for (t, _), p in state.positions().items() if t == topic)
@@ -339,9 +447,7 @@ def test_set_clears_a_gap(source, target, topic, relay, state, content):
     next(iter(future.values())).result(ANSWER_LIMIT_S)
     process = relay(content)
     halted(process, "gap")
-    process.wait_for(
-        lambda: state.refresh() and "halted" in state.positions()[topic, 0], 10, "it is written"
-    )
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     (position,) = shown(relay, content)["positions"]
     assert position["state"] == "halted"
     assert position["halted"]["reason"] == "gap"
@@ -364,6 +470,7 @@ def test_set_clears_a_source_that_was_made_anew(source, target, topic, relay, st
     source.produce(topic, records(15, start=100))
     process = relay(content)
     halted(process, "source_changed_log")
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     set_to(relay, content, topic, "--restart")
     wait_cleared(source, state, topic, process)
     assert state.positions()[topic, 0]["epoch"] == 1
@@ -379,6 +486,7 @@ def test_set_clears_a_target_that_was_deleted(source, target, topic, relay, stat
     target.delete_topic(topic)
     process = relay(content)
     halted(process, "target_changed_log")
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     source.produce(topic, records(3, start=10))
     set_to(relay, content, topic, "--restart")
     wait_cleared(source, state, topic, process)
@@ -393,6 +501,7 @@ def test_set_clears_a_changed_target(source, target, topic, relay, state, conten
     content["topics"] = [{"include": [topic], "rename": "{topic}.copy"}]
     process = relay(content)
     halted(process, "target_changed")
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     source.produce(topic, records(3, start=10))
     set_to(relay, content, topic, "--resume")
     wait_cleared(source, state, topic, process)
@@ -431,6 +540,7 @@ def test_set_clears_a_record_that_was_refused(
     source.produce(topic, [*records(3), big, *records(2, start=3)])
     process = relay(content)
     halted(process, "record_refused")
+    process.wait_for(lambda: is_halted(state, topic), 10, "it is written")
     if allowed:
         alter(target, topic, "max.message.bytes", "100000")
         set_to(relay, content, topic, "--resume")
@@ -628,6 +738,45 @@ def test_an_import_into_lanes_that_are_there_needs_force_for_what_differs(
     assert_mirrored(source, target, topic)
 
 
+def test_an_import_that_replaces_knows_what_was_lost_since(
+    source, target, topic, relay, state, content, tmp_path
+):
+    source.create_topic(topic)
+    source.produce(topic, records(30))
+    relay.until_end(content)
+    path = tmp_path / "export.json"
+    exported(relay, content, path)
+    set_to(relay, content, topic, "--to", 10)
+    set_to(relay, content, topic, "--to", 15)
+    offsets(relay, content, "import", path, "--reason", WHY, "--force")
+    state.refresh()
+    ((first, last, *_),) = state.positions()[topic, 0]["lost"]
+    assert (first, last) == (10, 29)
+
+
+def test_an_export_of_a_lane_that_was_emptied_is_refused(
+    source, target, topic, relay, state, content
+):
+    source.create_topic(topic, 4)
+    relay.until_end(content)
+    alter(target, state.offsets_topic, "cleanup.policy", "compact,delete")
+    end = target.end_offsets(state.offsets_topic)[2]
+    future = target.admin.delete_records([TopicPartition(state.offsets_topic, 2, end)])
+    next(iter(future.values())).result(ANSWER_LIMIT_S)
+    refused = offsets(relay, content, "export", code=REFUSED)
+    assert (refused.out, "no identity" in refused.log) == ("", True)
+
+
+def test_results_that_nobody_gets_are_an_error(source, topic, relay, content):
+    source.create_topic(topic)
+    relay.until_end(content)
+    path = relay.write_config(content)
+    for output in ("table", "json"):
+        with open("/dev/full", "wb") as full:
+            command = [binary(), "offsets", path, "show", "-o", output]
+            assert subprocess.run(command, stdout=full, check=False).returncode == 1
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -640,6 +789,8 @@ def test_an_import_into_lanes_that_are_there_needs_force_for_what_differs(
         (lambda x: x["positions"].append(x["positions"][0]), "two positions"),
         (lambda x: x["positions"][0]["value"].update(v=2), "newer"),
         (lambda x: x["positions"][0]["value"].update(next=-1), "field"),
+        (lambda x: x["positions"][0]["value"].update(epoch=2**63 - 1), "field"),
+        (lambda x: x["positions"][0]["value"].update(epoch=2**60), "epoch"),
         (lambda x: x["positions"][0]["value"]["target"].update(topic=""), "name"),
         (lambda x: x["positions"][0].pop("value"), "value"),
         (lambda x: x["positions"][0]["key"].update(topic="a b"), "key"),
@@ -900,6 +1051,82 @@ def test_a_rescale_that_slept_while_another_ended_changes_nothing(
     source.produce(topic, on_all(PARTITIONS, 20, start=40))
     relay.until_end(content)
     assert_mirrored(source, target, topic)
+
+
+def test_a_rescale_that_slept_while_it_was_taken_back_stops_nothing(
+    source, target, topic, relay, state, content
+):
+    source.create_topic(topic, PARTITIONS)
+    source.produce(topic, on_all(PARTITIONS, 20))
+    relay.until_end(content)
+    sleeper = begin_rescale(relay, content, 7)
+    sleeper.wait_for(lambda: marked(state), 30, "the first mark")
+    sleeper.stop_signal()
+    assert "again" in rescale(relay, content, 4).out
+    assert not marked(state)
+    process = relay(content)
+    process.wait_for_log("lanes of this process")
+    sleeper.cont()
+    assert sleeper.wait_exit(60) == REFUSED
+    assert "taken this rescale back" in sleeper.log
+    assert not marked(state)
+    source.produce(topic, on_all(PARTITIONS, 20, start=20))
+    running(source, state, topic, process)
+    assert process.terminate() == 0
+    assert_mirrored(source, target, topic)
+    assert not [name for name in target.topics() if f"{topic}.offsets.1" in name]
+
+
+def test_an_interrupted_rescale_needs_no_force_beside_foreign_records(
+    source, target, topic, relay, state, content
+):
+    other = f"{topic}-before"
+    source.create_topic(other)
+    content["topics"] = [{"include": [f"{topic}(-before)?"]}]
+    relay.until_end(content)
+    for cluster in (source, target):
+        cluster.create_topic(topic)
+        cluster.produce(topic, records(1))
+    set_to(relay, content, topic, "--to", "latest")
+    assert killed_while(relay, content, 7, lambda _: marked(state), "the first mark")
+    rescale(relay, content, 4)
+    assert killed_while(relay, content, 7, lambda c: "stand still" in c.log, "all marks")
+    rescale(relay, content, 7)
+    source.produce(topic, records(2, start=1))
+    relay.until_end(with_lanes(content, 7))
+    assert_mirrored(source, target, topic)
+
+
+def test_there_is_no_generation_after_the_last(
+    source, target, topic, relay, state, content, tmp_path
+):
+    source.create_topic(topic)
+    relay.until_end(content)
+    path = tmp_path / "export.json"
+    found = exported(relay, content, path)
+    target.delete_topic(state.offsets_topic)
+    for generation, code in ((1_000_000, REFUSED), (1000, 0)):
+        path.write_text(json.dumps(found | {"generation": generation}))
+        offsets(relay, content, "import", path, "--reason", WHY, code=code)
+    rescale(relay, content, 2)
+    relay.until_end(with_lanes(content, 2))
+
+
+@pytest.mark.parametrize("place", [["--to", "10"], ["--restart"]])
+def test_a_generation_that_was_lost_after_a_set_is_found_out(
+    source, target, topic, relay, state, content, place
+):
+    source.create_topic(topic)
+    source.produce(topic, records(10))
+    relay.until_end(content)
+    set_to(relay, content, topic, *place)
+    rescale(relay, content, 2)
+    two = with_lanes(content, 2)
+    source.produce(topic, records(10, start=10))
+    relay.until_end(two)
+    for kind in ("offsets", "offset-map"):
+        target.delete_topic(f"kafka-relay.{topic}.{kind}.1.internal")
+    assert "import FILE" in rescale(relay, content, 2, code=REFUSED).log
 
 
 def test_a_generation_that_was_used_and_lost_is_not_made_from_old_positions(

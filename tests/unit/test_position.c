@@ -204,6 +204,26 @@ static void lost_ranges_are_joined_and_the_oldest_goes_first(void **state)
 }
 
 /* A position is read and written in every session. */
+static void what_is_read_again_is_not_lost(void **state)
+{
+    (void)state;
+    struct position p;
+
+    position_init(&p);
+    position_add_lost(&p, 10, 19, "gap", 1);
+    position_add_lost(&p, 30, -1, "log", 2);
+    position_add_lost(&p, 50, 59, "moved", 3);
+    position_cut_lost(&p, 40);
+    assert_int_equal(p.lost_count, 2);
+    assert_int_equal(p.lost[1].to, -1);
+    position_cut_lost(&p, 15);
+    assert_int_equal(p.lost_count, 1);
+    assert_int_equal(p.lost[0].from, 10);
+    assert_int_equal(p.lost[0].to, 14);
+    position_cut_lost(&p, 10);
+    assert_int_equal(p.lost_count, 0);
+}
+
 static void text_does_not_grow_and_never_makes_a_record_unusable(void **state)
 {
     struct position p = sample(), q;
@@ -433,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_newer_version_is_refused_and_unknown_fields_are_not),
         cmocka_unit_test(wrong_fields_are_refused),
         cmocka_unit_test(lost_ranges_are_joined_and_the_oldest_goes_first),
+        cmocka_unit_test(what_is_read_again_is_not_lost),
         cmocka_unit_test(text_does_not_grow_and_never_makes_a_record_unusable),
         cmocka_unit_test(a_new_epoch_forgets_what_belonged_to_the_old_one),
         cmocka_unit_test(the_key_is_the_one_of_the_format),
