@@ -97,6 +97,7 @@ def test_records_deleted_ahead_of_a_running_relay_are_recorded_as_lost(
     assert lost(target, topic) == [[5, 8, "gap"]]
 
 
+@pytest.mark.sanitizers
 def test_a_source_topic_made_anew_is_copied_from_its_beginning(source, target, topic, relay):
     source.create_topic(topic, 2)
     source.produce(topic, records(50) + records(50, 1))

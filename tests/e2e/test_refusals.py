@@ -123,6 +123,7 @@ def test_one_record_in_thousands_is_singled_out_in_few_steps(
         assert_letter(letter, originals[1700], kind.reason, topic, 1700)
 
 
+@pytest.mark.sanitizers
 @pytest.mark.parametrize("guarantee", ["exactly_once", "at_least_once"])
 def test_many_bad_records_each_become_one_dead_letter(source, target, topic, relay, guarantee):
     """Neighbours, the first, the last, and two partitions at a time."""

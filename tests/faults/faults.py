@@ -534,6 +534,62 @@ def partitions_missing(stage: Stage):
     )
 
 
+# ---- coordinators ----
+
+NOT_COORDINATOR = 16
+
+
+@fault("the transaction coordinator has moved (NOT_COORDINATOR to EndTxn)", "finds it, asks again; "
+       "then a new producer, for the first request may have been heard", 6)
+def transaction_coordinator_moved(stage: Stage):
+    stage.target.proxy.fail("EndTxn", NOT_COORDINATOR, times=2).wait(2)
+    yield
+    stage.target.proxy.restore()
+
+
+@fault("the group coordinator has moved (NOT_COORDINATOR to Heartbeat)", "finds it; lanes go on "
+       "meanwhile", 6)
+def group_coordinator_moved(stage: Stage):
+    stage.target.proxy.fail("Heartbeat", NOT_COORDINATOR, times=2).wait(2)
+    yield
+    stage.target.proxy.restore()
+
+
+# ---- records and operators ----
+
+
+@fault("a record that the target refuses, in the middle of a batch", "is singled out, and becomes a "
+       "dead letter in the transaction that passes it", 8)
+def record_refused(stage: Stage):
+    topic = stage.side_topic("refused", target_config={"cleanup.policy": "compact"})
+    records = [Record(0, b"%d" % i if i != 70 else None, b"v%d" % i) for i in range(200)]
+    stage.source.cluster.produce(topic, records)
+    yield
+    wait_for(lambda: position(stage, topic) == 200, 30, "all of it passed")
+    copied = [record.value for record in stage.target.cluster.read_all(topic)[0]]
+    assert copied == [record.value for record in records if record.key]
+    letters = stage.target.cluster.read_all(f"kafka-relay.{stage.name}.dead-letter")[0]
+    ours = [r for r in letters if dict(r.headers)["kafka-relay-error-topic"] == topic.encode()]
+    assert [record.value for record in ours] == [b"v70"]
+
+
+@fault("an operator moves a position (`offsets set`) under the running relay", "is fenced on that "
+       "lane, waits until it is released, and goes on from there", 8)
+def offsets_set(stage: Stage):
+    topic = stage.side_topic("moved")
+    stage.source.cluster.produce(topic, [Record(0, b"1", b"v%d" % i) for i in range(10)])
+    wait_for(lambda: position(stage, topic) == 10, 30, "its copy")
+    stage.offsets("set", "--topic", topic, "--to", "5", "--reason", "a test")
+    yield
+    wait_for(
+        lambda: position(stage, topic) == 10 and "moved" in stage.watch.newest[topic, 0],
+        30,
+        "its copy, again",
+    )
+    copied = [record.value for record in stage.target.cluster.read_all(topic)[0]]
+    assert copied == [b"v%d" % i for i in (*range(10), *range(5, 10))]
+
+
 # ---- helpers ----
 
 

@@ -75,6 +75,7 @@ class Rule:
     times: int
     reset: bool = False
     containing: bytes = b""
+    error: int = 0
     caught: list = field(default_factory=list)
     answers: list = field(default_factory=list)  # of the broker, to caught requests
 
@@ -168,6 +169,10 @@ class Proxy:
 
     def cut(self, api, side="request", times=1):
         return self._add(Rule(self, "cut", side, api, times))
+
+    def fail(self, api, error, times=1):
+        """The answers say `error`; of APIs whose answer begins with throttle time and error."""
+        return self._add(Rule(self, "fail", "response", api, times, error=error))
 
     def delay(self, seconds):
         self.delay_s = seconds
@@ -369,3 +374,8 @@ class _Connection:
         await writer.drain()
         self.abort()
         return False
+
+    async def _fail(self, rule, frame, writer):
+        head = 4 + 4 + 4  # size, correlation, throttle time
+        frame.data = frame.data[:head] + struct.pack(">h", rule.error) + frame.data[head + 2 :]
+        return True

@@ -14,8 +14,10 @@ rights, its password), the test sees both sides as they are.
 import os
 import random
 import socket
+import subprocess
 import time
 from itertools import count
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import (
@@ -31,7 +33,7 @@ from kafka_local import ANSWER_LIMIT_S, Cluster, wait_for
 from load import Load
 from mirror import expel_members
 from proxy import Proxy
-from relay_process import config
+from relay_process import binary, config
 
 USER, PASSWORD = "relay", "secret"
 SESSION_MS = 6000  # the least that brokers allow by default
@@ -39,6 +41,8 @@ PROGRESS_LIMIT_S = 30  # I5
 START_LIMIT_S = 60
 FROZEN_LIMIT_S = 4  # below the session time-out
 LANES = 4
+BUFFER_MIB = 32
+MEMORY_MIB = 64 + 1.3 * BUFFER_MIB  # what the README promises
 
 _numbers = count()
 _ports = random.Random(os.getpid())
@@ -180,6 +184,7 @@ class Stage:
             self.name,
             **{
                 "sync": {"topics": {"interval": "2s", "partitions": "no"}},
+                "delivery": {"buffer_memory": f"{BUFFER_MIB}MiB", "on_record_error": "dead_letter"},
                 "log": {"level": "debug"},
                 **sections,
             },
@@ -309,6 +314,27 @@ class Stage:
             raise self.load.error
         assert not self.watch.violations, "\n".join(self.watch.violations)
 
+    def check_memory(self):
+        """Whatever happened: the relay's memory stayed within its bound."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        if self.process.exit_code is None and "asan" not in str(binary()):
+            peak_kib = next(
+                int(line.split()[1])
+                for line in status.read_text().splitlines()
+                if line.startswith("VmHWM")
+            )
+            assert peak_kib / 1024 < MEMORY_MIB, f"the relay took {peak_kib} KiB"
+
+    def offsets(self, *arguments):
+        """Runs `kafka-relay offsets` with the relay's config; its output."""
+        return subprocess.run(
+            [binary(), "offsets", self._config, *arguments],
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=PROGRESS_LIMIT_S,
+        ).stdout
+
     def halted(self, topic):
         """{partition: reason} of a topic's positions"""
         return {
@@ -317,9 +343,11 @@ class Stage:
             if t == topic and value.get("halted")
         }
 
-    def side_topic(self, name, partitions=1):
+    def side_topic(self, name, partitions=1, target_config=None):
         """Another topic that the relay copies; not part of the load."""
         topic = f"{self.name}.{name}-{next(_numbers)}"
+        if target_config:
+            self.target.cluster.create_topic(topic, partitions, target_config)
         self.source.cluster.create_topic(topic, partitions)
         wait_for(
             lambda: sum(t == topic for t, _ in dict(self.watch.newest)) == partitions,

@@ -14,6 +14,7 @@ def run(stage, fault, limit_s=PROGRESS_LIMIT_S):
     next(happening, None)
     recovery_s = stage.wait_progress(limit_s)
     stage.frozen_snapshot()
+    stage.check_memory()
     for _ in happening:
         pass
     return table.Result(
