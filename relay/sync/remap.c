@@ -166,6 +166,7 @@ enum err_kind remap(struct remap *r, struct entries *positions,
     enum err_kind rc = reader_open(&reader, &r->cfg->target, READ_COMMITTED, e);
 
     r->chunks = 0;
+    r->pending = m.by_key;
     for (int32_t k = 0; k < r->from->map_partitions && rc == ERR_NONE; k++) {
         if (!has_chunks(positions, k, r->from->identity.lanes)) {
             continue;
@@ -182,6 +183,12 @@ enum err_kind remap(struct remap *r, struct entries *positions,
         set_pointers(m.by_key);
     }
     reader_close(&reader);
-    table_free(&m.by_key, free);
     return rc;
+}
+
+void remap_free(struct remap *r)
+{
+    if (r->pending != NULL) {
+        table_free(&r->pending, free);
+    }
 }

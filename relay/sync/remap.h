@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "relay/base/err.h"
 #include "relay/base/patience.h"
+#include "relay/base/table.h"
 #include "relay/io/sink.h"
 #include "relay/lane/entries.h"
 #include "relay/sync/generation.h"
@@ -18,7 +19,8 @@ struct remap {
     const struct generation *from, *to;
     int32_t lanes; /* of `to` */
     struct sink *sink;
-    size_t chunks; /* copied */
+    size_t chunks;         /* copied */
+    struct table *pending; /* where delivery reports write to */
 };
 
 /* Copies the chunks into to->map, and makes the positions' pointers lead there;
@@ -27,5 +29,9 @@ struct remap {
  * all of it again. */
 enum err_kind remap(struct remap *r, struct entries *positions,
                     const struct patience *patience, struct err *e) MUST_CHECK;
+
+/* Only after the sink is closed: delivery reports of chunks that a failed call
+ * has left in flight write into it. A zeroed one is fine. */
+void remap_free(struct remap *r);
 
 #endif

@@ -32,6 +32,7 @@ struct attempt {
     struct edit *lane_0; /* stays taken: the lock of the whole, and the one
                           * whose producer writes all of it */
     struct entries positions;
+    struct remap map;
     char rules[16];
 };
 
@@ -215,11 +216,6 @@ static enum err_kind carry_over(struct attempt *a, struct generation *next,
                                 struct err *e)
 {
     const struct patience long_enough = patience_of(MAP_MS, NULL, 0);
-    struct remap map = {.cfg = a->r->cfg,
-                        .from = &a->from,
-                        .to = next,
-                        .lanes = a->to.lanes,
-                        .sink = edit_sink(a->lane_0)};
     struct identity identity = a->from.identity;
     const struct founding founding = {.identity = &identity,
                                       .command = "offsets rescale",
@@ -232,8 +228,13 @@ static enum err_kind carry_over(struct attempt *a, struct generation *next,
     if (make_topics(a, next, e) != ERR_NONE) {
         return e->kind;
     }
-    rc = remap(&map, &a->positions, &long_enough, e);
-    a->r->chunks = map.chunks;
+    a->map = (struct remap){.cfg = a->r->cfg,
+                            .from = &a->from,
+                            .to = next,
+                            .lanes = a->to.lanes,
+                            .sink = edit_sink(a->lane_0)};
+    rc = remap(&a->map, &a->positions, &long_enough, e);
+    a->r->chunks = a->map.chunks;
     if (rc == ERR_NONE) {
         const struct patience patience = patience_of(FOUND_MS, NULL, 0);
         rc = generation_found(next, &founding, edit_sink(a->lane_0), &patience,
@@ -418,6 +419,7 @@ static enum err_kind try_once(struct rescale *r, struct err *e)
         }
     }
     edit_close(&a.lane_0);
+    remap_free(&a.map);
     entries_free(&a.positions);
     return rc;
 }
