@@ -6,14 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay/base/clock.h"
 #include "relay/base/mem.h"
 #include "relay/base/table.h"
 #include "relay/io/reader.h"
 #include "relay/lane/names.h"
 
 enum {
-    COMMIT_CHUNKS = 500, /* a transaction: far below its time-out */
+    COMMIT_CHUNKS = 500,
+    COMMIT_AGE_MS = 5000, /* a transaction may be open for 30 s */
     COMMIT_MS = 20000,
+    QUIET_MS = 20000, /* the old map must give something within this */
     KEY_MAX = 2048,
 };
 
@@ -27,6 +30,8 @@ struct mover {
     struct remap *r;
     struct table *by_key; /* of the position -> struct mapped */
     size_t open;          /* chunks in the open transaction */
+    int64_t open_ms;      /* clock_ms of the first of them */
+    struct patience quiet;
 };
 
 static struct table *index_of(struct entries *positions)
@@ -97,6 +102,12 @@ static bool is_of_epoch(const struct log_record *r, int64_t epoch)
            found == (uint64_t)epoch;
 }
 
+static bool is_due(const struct mover *m)
+{
+    return m->open >= COMMIT_CHUNKS ||
+           (m->open > 0 && clock_ms() - m->open_ms >= COMMIT_AGE_MS);
+}
+
 static enum log_verdict see_chunk(void *arg, const struct log_record *r,
                                   struct err *e)
 {
@@ -104,6 +115,10 @@ static enum log_verdict see_chunk(void *arg, const struct log_record *r,
     struct mapped *mapped;
     char key[KEY_MAX];
 
+    m->quiet = patience_of(QUIET_MS, NULL, 0);
+    if (is_due(m) && commit(m, e) != ERR_NONE) {
+        return LOG_BAD;
+    }
     if (r->key_len >= sizeof(key)) {
         return LOG_GO_ON;
     }
@@ -121,8 +136,10 @@ static enum log_verdict see_chunk(void *arg, const struct log_record *r,
         return LOG_BAD;
     }
     m->r->chunks++;
-    return ++m->open == COMMIT_CHUNKS && commit(m, e) != ERR_NONE ? LOG_BAD
-                                                                  : LOG_GO_ON;
+    if (m->open++ == 0) {
+        m->open_ms = clock_ms();
+    }
+    return LOG_GO_ON;
 }
 
 static bool has_chunks(const struct entries *positions, int32_t lane,
@@ -158,8 +175,7 @@ static void set_pointers(const struct table *by_key)
     }
 }
 
-enum err_kind remap(struct remap *r, struct entries *positions,
-                    const struct patience *patience, struct err *e)
+enum err_kind remap(struct remap *r, struct entries *positions, struct err *e)
 {
     struct mover m = {.r = r, .by_key = index_of(positions)};
     struct reader *reader = NULL;
@@ -173,7 +189,8 @@ enum err_kind remap(struct remap *r, struct entries *positions,
         }
         rc = reader_open_log(reader, r->from->map, k, e);
         if (rc == ERR_NONE) {
-            rc = reader_read_log(reader, false, see_chunk, &m, patience, e);
+            m.quiet = patience_of(QUIET_MS, NULL, 0);
+            rc = reader_read_log(reader, false, see_chunk, &m, &m.quiet, e);
         }
     }
     if (rc == ERR_NONE && m.open > 0) {

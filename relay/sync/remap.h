@@ -26,9 +26,9 @@ struct remap {
 /* Copies the chunks into to->map, and makes the positions' pointers lead there;
  * those whose chunk has aged out go. `sink` has a transaction begun, before and
  * after. ERR_RETRY also when a commit was ambiguous: a new sink is needed, and
- * all of it again. */
+ * all of it again; or when the old map gives nothing for 20 s. */
 enum err_kind remap(struct remap *r, struct entries *positions,
-                    const struct patience *patience, struct err *e) MUST_CHECK;
+                    struct err *e) MUST_CHECK;
 
 /* Only after the sink is closed: delivery reports of chunks that a failed call
  * has left in flight write into it. A zeroed one is fine. */

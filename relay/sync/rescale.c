@@ -18,8 +18,7 @@
 
 enum {
     STEP_MS = 60000,
-    MAP_MS = 3600 * 1000, /* a week of history */
-    FOUND_MS = 25000,     /* below transaction.timeout.ms */
+    FOUND_MS = 25000, /* below transaction.timeout.ms */
     APPEAR_MS = 10000,
     TRIES = 3,
 };
@@ -215,7 +214,6 @@ static enum err_kind make_topics(struct attempt *a, struct generation *next,
 static enum err_kind carry_over(struct attempt *a, struct generation *next,
                                 struct err *e)
 {
-    const struct patience long_enough = patience_of(MAP_MS, NULL, 0);
     struct identity identity = a->from.identity;
     const struct founding founding = {.identity = &identity,
                                       .command = "offsets rescale",
@@ -233,7 +231,7 @@ static enum err_kind carry_over(struct attempt *a, struct generation *next,
                             .to = next,
                             .lanes = a->to.lanes,
                             .sink = edit_sink(a->lane_0)};
-    rc = remap(&a->map, &a->positions, &long_enough, e);
+    rc = remap(&a->map, &a->positions, e);
     a->r->chunks = a->map.chunks;
     if (rc == ERR_NONE) {
         const struct patience patience = patience_of(FOUND_MS, NULL, 0);
