@@ -134,7 +134,14 @@ enum err_kind edit_commit(struct edit *edit, enum edit_end end, struct err *e)
             return e->kind;
         }
     }
-    if (sink_commit(lane->sink, &patience, e) != ERR_NONE) {
+    if (sink_commit(lane->sink, &patience, e) == ERR_RETRY) {
+        return err_prefix(e,
+                          "lane %d: whether it was committed is not known; "
+                          "look with `offsets CONFIG show` before you repeat "
+                          "this",
+                          (int)lane->set.index);
+    }
+    if (e->kind != ERR_NONE) {
         return err_prefix(e, "lane %d", (int)lane->set.index);
     }
     if (end == EDIT_RELEASE) {
