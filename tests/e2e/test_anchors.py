@@ -81,3 +81,20 @@ def test_a_target_topic_deleted_under_a_running_relay_halts(source, target, topi
     source.produce(topic, on_all(2, 10, start=50))
     assert process.terminate() == 0
     assert sum(map(len, target.read_all(topic).values())) == 0, "went on in the new topic"
+
+
+def test_a_log_is_checked_soon_after_its_broker_was_gone(source, target, topic, relay):
+    """Without the restart it would be looked at a minute after the check before."""
+    source.create_topic(topic)
+    source.produce(topic, records(50, 0))
+    process = relay(quick(source, target, topic))
+    process.wait_for_log("anchors of 1 partitions checked", CHECK_LIMIT_S)
+    assert target.end_offsets(topic)[0] >= 50
+    process.stop_signal()  # so that it does not see that the topic is gone for a moment
+    source.delete_topic(topic)
+    source.create_topic(topic)
+    source.produce(topic, records(70, 0, start=1000))
+    source.restart()
+    process.cont()
+    process.wait_for_log("halted (source_changed_log)", 40)
+    assert process.terminate() == 0
