@@ -81,7 +81,10 @@ void gap_found(struct lane *lane, struct part *part, const struct gap *gap,
         LOG_WARN,
         LOG_PARTITION(lane->set.index, part->topic, part->stream.partition),
         "gap (%s): %s. On_gap is `continue`: %s are recorded as lost, "
-        "going on at offset %" PRId64,
-        gap->reason, detail, range, gap->go_on);
+        "going on at offset %" PRId64 "%s",
+        gap->reason, detail, range, gap->go_on,
+        gap->go_on < gap->from
+            ? "; what is still the same there is copied again"
+            : "");
     go_on_behind(lane, part, gap);
 }
