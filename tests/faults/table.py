@@ -64,6 +64,7 @@ def main(paths):
 
     order = [fault.name for fault in FAULTS]
     found = [Result(**one) for path in paths for one in json.loads(Path(path).read_text())]
+    found = {result.name: result for result in found}.values()  # the newest of each
     write(sorted(found, key=lambda result: order.index(result.name)))
 
 
