@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "relay/base/log.h"
 #include "relay/base/mem.h"
 #include "relay/io/reader.h"
 #include "relay/lane/state.h"
 #include "relay/sync/generation.h"
+
+enum { APPEAR_MS = 10000, APPEAR_POLL_MS = 100 };
 
 struct ground {
     const struct config *cfg;
@@ -120,6 +123,29 @@ static enum err_kind refuse_remains(struct ground *g, struct err *e)
     return rc;
 }
 
+/* Records without an identity may be those of a process that creates the relay
+ * at this moment: a commit is answered before all of it can be read. True when
+ * the identity comes. */
+static bool is_found_meanwhile(struct ground *g)
+{
+    const struct timespec nap = {.tv_nsec = APPEAR_POLL_MS * 1000000L};
+    const struct patience appear =
+        patience_of(APPEAR_MS, g->patience->stopped, 0);
+    struct err ignored = {0};
+
+    do {
+        if (generation_look(&g->at, g->at.number, g->cfg, g->target,
+                            g->patience, &ignored) != ERR_NONE) {
+            return false;
+        }
+        if (g->at.in_use) {
+            return true;
+        }
+        nanosleep(&nap, NULL);
+    } while (patience_left(&appear, 1) > 0);
+    return false;
+}
+
 /* Identities for all lanes, under lane 0's transactional id: of two processes
  * that create a relay at once, the later fences the earlier, or finds what it
  * has written. */
@@ -139,6 +165,8 @@ static enum err_kind write_identities(struct ground *g, struct err *e)
         if (rc == ERR_NONE) {
             uuid_make(g->identity->relay);
             rc = generation_found(&g->at, &founding, sink, g->patience, e);
+        } else if (rc == ERR_STATE && is_found_meanwhile(g)) {
+            rc = e->kind = ERR_NONE;
         }
     }
     sink_close(&sink);
